@@ -1,0 +1,151 @@
+"""Panels: the windows of many series of one metric, cut into blocks that fit the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calhard.assess.windows import Floats, Ints, Windows
+from calhard.schema import MICROSECONDS_PER_DAY, Metric
+
+Bools = NDArray[np.bool_]
+
+WIDTH_STEP = 8
+"""Each window is padded to a multiple of this, which depends on the series alone."""
+PANEL_VALUES = 2**15
+"""Values of a panel: 256 KiB, about half of a core's L2 cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ragged:
+    """The sound values of one metric in a block, with each group's windows.
+
+    ``start``, ``split``, ``stop`` index ``value`` and ``row`` (the row of the block a value comes
+    from). Values outside the metric's range or not finite are left out and counted in ``bad``.
+    """
+
+    value: Floats
+    row: Ints | None
+    start: Ints
+    split: Ints
+    stop: Ints
+    missing: Ints
+    bad_reference: Ints
+    bad_analysis: Ints
+
+    @property
+    def n_reference(self) -> Ints:
+        """Sound values in each reference window, shape (G,)."""
+        return self.split - self.start
+
+    @property
+    def n_analysis(self) -> Ints:
+        """Sound values in each analysis window, shape (G,)."""
+        return self.stop - self.split
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Windows of S series: columns [0, boundary) are the reference, right-aligned to it.
+
+    ``series`` are the groups' indices; ``x`` (S, W) holds values in the metric's unit, ``day``
+    (S, W) days before as_of (≤ 0), ``weight`` (S, W) label counts or None; ``valid`` (S, W) is
+    None on a dense panel. Padding is finite and means nothing.
+    """
+
+    series: Ints
+    x: Floats
+    day: Floats
+    weight: Floats | None
+    valid: Bools | None
+    boundary: int
+
+    def _side(self, part: slice) -> tuple[Floats, Bools | None]:
+        return self.x[:, part], None if self.valid is None else self.valid[:, part]
+
+    @property
+    def reference(self) -> slice:
+        """Columns of the reference window."""
+        return slice(0, self.boundary)
+
+    @property
+    def analysis(self) -> slice:
+        """Columns of the analysis window."""
+        return slice(self.boundary, self.x.shape[1])
+
+    def mask(self, part: slice) -> Bools | None:
+        """Return the validity of some columns, None where all are."""
+        return None if self.valid is None else self.valid[:, part]
+
+
+def sound_values(values: Floats, metric: Metric, windows: Windows) -> Ragged:
+    """Return the finite, in-range values of a metric and where the windows lie among them."""
+    inside = (values >= metric.low) & (values <= metric.high) & (np.abs(values) < np.inf)
+    start, split, stop = windows.start, windows.split, windows.stop
+    zero = np.zeros_like(start)
+    if inside.all():
+        return Ragged(values, None, start, split, stop, zero, zero, zero)
+    kept = np.concatenate(([0], np.cumsum(inside)))
+    missing = np.concatenate(([0], np.cumsum(np.isnan(values))))
+    bad = np.arange(len(values) + 1) - kept - missing
+    return Ragged(
+        values[inside],
+        np.flatnonzero(inside),
+        kept[start],
+        kept[split],
+        kept[stop],
+        missing[stop] - missing[start],
+        bad[split] - bad[start],
+        bad[stop] - bad[split],
+    )
+
+
+def _padded(n: Ints) -> Ints:
+    return -(-n // WIDTH_STEP) * WIDTH_STEP
+
+
+def panels(
+    ragged: Ragged,
+    timestamp: Ints,
+    weights: Floats | None,
+    groups: Ints,
+    as_of: int,
+) -> Iterator[Panel]:
+    """Yield the windows of ``groups`` as panels of like widths, in a fixed order."""
+    if not len(groups):
+        return
+    w1, w2 = _padded(ragged.n_reference[groups]), _padded(ragged.n_analysis[groups])
+    order = np.lexsort((groups, w2, w1))
+    shape = w1[order] * (2**32) + w2[order]
+    cuts = np.flatnonzero(np.diff(shape)) + 1
+    for run in np.split(order, cuts):
+        width = int(w1[run[0]] + w2[run[0]])
+        rows = max(PANEL_VALUES // width, 8)
+        for begin in range(0, len(run), rows):
+            chosen = groups[run[begin : begin + rows]]
+            yield _panel(ragged, timestamp, weights, chosen, int(w1[run[0]]), width, as_of)
+
+
+def _panel(
+    ragged: Ragged,
+    timestamp: Ints,
+    weights: Floats | None,
+    groups: Ints,
+    boundary: int,
+    width: int,
+    as_of: int,
+) -> Panel:
+    first = ragged.split[groups] - boundary
+    index = first[:, None] + np.arange(width)
+    valid = (index >= ragged.start[groups][:, None]) & (index < ragged.stop[groups][:, None])
+    dense = bool(valid.all())
+    if not dense:
+        np.clip(index, ragged.start[groups][:, None], ragged.stop[groups][:, None] - 1, out=index)
+    x = ragged.value[index]
+    row = index if ragged.row is None else ragged.row[index]
+    day = (timestamp[row] - as_of) / MICROSECONDS_PER_DAY
+    weight = None if weights is None else weights[row]
+    return Panel(groups, x, day, weight, None if dense else valid, boundary)

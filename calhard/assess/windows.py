@@ -1,0 +1,189 @@
+"""Where the reference, the analysis window and the night of every group begin and end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calhard.schema import MICROSECONDS_PER_DAY, MICROSECONDS_PER_HOUR
+from calhard.series import SeriesBlock
+
+if TYPE_CHECKING:
+    from calhard.plan import AuditPlan
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+CADENCES = ("hourly", "subdaily", "daily", "sparse")
+"""Families of spacing: up to 90 minutes, 18 hours, 36 hours, and beyond."""
+_CADENCE_LIMITS = np.array([1.5, 18.0, 36.0]) * MICROSECONDS_PER_HOUR
+
+SPARSE_SPACING = 1.05 * MICROSECONDS_PER_DAY
+"""Above this median spacing windows are counted in samples, not in time."""
+SPARSE_REFERENCE, SPARSE_ANALYSIS = 28, 7
+_SLOT_WIDTHS = tuple(h * MICROSECONDS_PER_HOUR for h in (1, 2, 3, 4, 6, 8, 12, 24))
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Row ranges of every group of a block: reference [start, split), analysis [split, stop).
+
+    All of shape (G,); ``spacing`` in microseconds (0 where fewer than two rows), ``cadence`` an
+    index into `CADENCES`.
+    """
+
+    start: Ints
+    split: Ints
+    stop: Ints
+    spacing: Floats
+    cadence: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The instants that cut a history, microseconds since 1970 UTC; bounds are half-open (a, b].
+
+    ``reference_samples``/``analysis_samples`` are set where the plan counts samples instead.
+    """
+
+    as_of: int
+    reference: int
+    analysis: int
+    night: int
+    reference_samples: int | None
+    analysis_samples: int | None
+    max_slots: int
+
+    @classmethod
+    def of(cls, plan: AuditPlan, as_of: int) -> Clock:
+        """Return the clock of a plan at ``as_of``."""
+        w = plan.windows
+        analysis = w.analysis.duration_us or SPARSE_ANALYSIS * MICROSECONDS_PER_DAY
+        reference = w.reference.duration_us or SPARSE_REFERENCE * MICROSECONDS_PER_DAY
+        night = w.night.duration_us or MICROSECONDS_PER_DAY
+        counted = w.analysis.samples is not None or w.reference.samples is not None
+        return cls(
+            as_of,
+            as_of - analysis - reference,
+            as_of - analysis,
+            as_of - night,
+            (w.reference.samples or SPARSE_REFERENCE) if counted else None,
+            (w.analysis.samples or SPARSE_ANALYSIS) if counted else None,
+            w.max_slots,
+        )
+
+
+def rows_after(block: SeriesBlock, instant: int) -> Ints:
+    """Return for each group the first row later than ``instant``, shape (G,)."""
+    late = np.concatenate(([0], np.cumsum(block.timestamp > instant)))
+    return block.offsets[1:] - (late[block.offsets[1:]] - late[block.offsets[:-1]])
+
+
+def median_spacing(timestamp: Ints, start: Ints, stop: Ints) -> Floats:
+    """Return the median distance of neighbouring rows of each range, µs; 0 below two rows."""
+    gaps = np.diff(timestamp)
+    size = np.maximum(stop - start - 1, 0)
+    spacing = np.zeros(len(start))
+    for width in np.unique(size[size > 0]):
+        rows = np.flatnonzero(size == width)
+        for part in np.array_split(rows, len(rows) * int(width) // 2**18 + 1):
+            panel = gaps[start[part][:, None] + np.arange(width)]
+            constant = np.all(panel == panel[:, :1], axis=1)
+            spacing[part[constant]] = panel[constant, 0]
+            if not constant.all():
+                spacing[part[~constant]] = np.median(panel[~constant], axis=1)
+    return spacing
+
+
+def find_windows(block: SeriesBlock, clock: Clock, *, restart: bool = False) -> Windows:
+    """Return the windows of every group at the clock's as_of.
+
+    Groups whose rows lie over a day apart are cut by samples (28 | 7). With ``restart`` a
+    reference begins no earlier than the group's last deployment.
+    """
+    begin, stop = block.offsets[:-1], rows_after(block, clock.as_of)
+    start, split = rows_after(block, clock.reference), rows_after(block, clock.analysis)
+    recent = np.maximum(stop - (SPARSE_REFERENCE + SPARSE_ANALYSIS + 1), begin)
+    few = stop - start <= SPARSE_REFERENCE + SPARSE_ANALYSIS + 1
+    spacing = median_spacing(block.timestamp, np.where(few, recent, start), stop)
+    by_sample = few & (spacing > SPARSE_SPACING)
+    reference_samples, analysis_samples = SPARSE_REFERENCE, SPARSE_ANALYSIS
+    if clock.reference_samples is not None and clock.analysis_samples is not None:
+        reference_samples, analysis_samples = clock.reference_samples, clock.analysis_samples
+        by_sample = np.ones(len(block), np.bool_)
+    split = np.where(by_sample, np.maximum(stop - analysis_samples, begin), split)
+    start = np.where(by_sample, np.maximum(split - reference_samples, begin), start)
+    if restart and len(block.deployed_at):
+        deployed = rows_before(block)
+        start = np.where(deployed < split, np.maximum(start, deployed), start)
+    cadence = np.searchsorted(_CADENCE_LIMITS, spacing, side="left").astype(np.int64)
+    return Windows(start, split, stop, spacing, cadence)
+
+
+def rows_before(block: SeriesBlock) -> Ints:
+    """Return the row at which each group's last deployment took effect (its begin if none)."""
+    owner = np.repeat(np.arange(len(block)), np.diff(block.offsets))
+    before = block.timestamp < block.deployed_at[owner]
+    earlier = np.concatenate(([0], np.cumsum(before)))
+    return block.offsets[:-1] + earlier[block.offsets[1:]] - earlier[block.offsets[:-1]]
+
+
+def slot_width(clock: Clock) -> int:
+    """Return the width to which denser series are aggregated so that both windows fit, in µs."""
+    span = clock.as_of - clock.reference
+    fitting = [width for width in _SLOT_WIDTHS if span <= width * clock.max_slots]
+    return fitting[0] if fitting else -(-span // clock.max_slots)
+
+
+def aggregate_dense(block: SeriesBlock, clock: Clock) -> SeriesBlock:
+    """Return the block with groups of more than ``max_slots`` rows in the windows aggregated.
+
+    Slots are aligned to as_of: slot k holds (as_of − (k + 1)·width, as_of − k·width] and carries
+    the newest timestamp in it, the mean of its values (a value that is not finite stays so) and
+    the sum of its ``total_samples``. Other groups are left alone.
+    """
+    if clock.reference_samples is not None:
+        return block
+    stop, start = rows_after(block, clock.as_of), rows_after(block, clock.reference)
+    dense = stop - start > clock.max_slots
+    if not dense.any():
+        return block
+    width = slot_width(clock)
+    owner = np.repeat(np.arange(len(block)), np.diff(block.offsets))
+    slot = np.where(dense[owner], -((clock.as_of - block.timestamp) // width), block.timestamp)
+    first = np.ones(len(owner), np.bool_)
+    first[1:] = (owner[1:] != owner[:-1]) | (slot[1:] != slot[:-1])
+    heads = np.flatnonzero(first)
+    last = np.append(heads[1:], len(owner)) - 1
+    sizes = np.bincount(owner[heads], minlength=len(block))
+    weights = block.total_samples
+    return replace(
+        block,
+        offsets=np.concatenate(([0], np.cumsum(sizes))).astype(np.int64),
+        timestamp=block.timestamp[last],
+        values={name: _mean_of_runs(v, heads) for name, v in block.values.items()},
+        total_samples=None if weights is None else _sum_of_runs(weights, heads),
+    )
+
+
+def _sum_of_runs(values: Floats, heads: Ints) -> Floats:
+    """Sum of the known values of each run; NaN where none is known."""
+    known = ~np.isnan(values)
+    total = np.add.reduceat(np.where(known, values, 0.0), heads)
+    return np.where(np.add.reduceat(known, heads, dtype=np.int64) > 0, total, np.nan)
+
+
+def _mean_of_runs(values: Floats, heads: Ints) -> Floats:
+    """Mean of the reported values of each run (shift-safe); runs of one keep their bits."""
+    known = ~np.isnan(values)
+    size = np.add.reduceat(known, heads, dtype=np.int64)
+    anchor = values[heads]
+    shift = np.where(np.isfinite(anchor), anchor, 0.0)
+    lengths = np.diff(np.append(heads, len(values)))
+    centred = np.where(known, values - np.repeat(shift, lengths), 0.0)
+    mean = shift + np.add.reduceat(centred, heads) / np.maximum(size, 1)
+    mean = np.where(lengths == 1, anchor, mean)
+    return np.where(size > 0, mean, np.nan)

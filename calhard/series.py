@@ -1,0 +1,55 @@
+"""A block of series as it leaves the history: ragged, sorted, free of duplicates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+MISSING = np.nan
+"""No value was reported in this slot (a null)."""
+
+NOT_FINITE = np.inf
+"""A value was reported and is NaN or ±inf: a failure, never a missing slot."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesBlock:
+    """Whole (model, class) groups, sorted by (model_id, class_id), each in time order.
+
+    Group ``g`` owns rows ``offsets[g]:offsets[g + 1]``; its metrics share those rows, so the block
+    holds ``len(model_id) * len(values)`` series. No group is ever split over two blocks.
+
+    Attributes
+    ----------
+    model_id, class_id : tuple of str, length G
+    offsets : int64, shape (G + 1,)
+    timestamp : int64, shape (N,)
+        Microseconds since 1970-01-01 UTC, strictly increasing within a group.
+    values : mapping of metric name to float64, shape (N,)
+        ``nan`` = null, ``inf`` = reported but not finite. Out-of-range values are left as they are.
+    total_samples : float64, shape (N,), or None
+        Labels behind each row (weights); ``nan`` where unknown.
+    conflicting : bool, shape (G,)
+        Duplicate timestamps disagreed: every series of the group is indeterminate.
+    tags : mapping of tag name to tuple of str or None, length G
+        The latest value of every string tag column (``model_version``, team, region, …).
+    deployed_at : int64, shape (G,)
+        Timestamp of the last change of ``model_version``; -1 where it never changed.
+    """
+
+    model_id: tuple[str, ...]
+    class_id: tuple[str, ...]
+    offsets: NDArray[np.int64]
+    timestamp: NDArray[np.int64]
+    values: Mapping[str, NDArray[np.float64]]
+    total_samples: NDArray[np.float64] | None
+    conflicting: NDArray[np.bool_]
+    tags: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
+    deployed_at: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+
+    def __len__(self) -> int:
+        """Return the number of (model, class) groups."""
+        return len(self.model_id)
