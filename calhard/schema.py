@@ -109,7 +109,7 @@ EVIDENCE = pa.schema(
         ("slope", _F),  # metric units per day
         ("r_squared", _F),
         ("volatility", _F),  # sd of successive differences
-        ("acceleration", _F),  # change of slope between the halves, units per day
+        ("acceleration", _F),  # second derivative of the least-squares parabola, units per day²
         ("onset", TIMESTAMP),
         ("effect_size", _F),  # of the head that decides, in reference sd
         ("change", _F),  # the same quantity in the metric's unit, signed
@@ -127,11 +127,14 @@ EVIDENCE = pa.schema(
         ("night_p", _F),
         ("week_samples", _F),
         ("night_samples", _F),
+        ("tau_shift", _F),  # change of τ where the labels per slot changed by more than 2×
         ("predicted_value", _F),  # the night's mean at the horizon
         ("interval_low", _F),
         ("interval_high", _F),
         ("risk", _F),  # P(that mean is beyond its bound)
         ("predicted_breach_at", TIMESTAMP),
+        ("breach_earliest", TIMESTAMP),  # the same for the ends of the slope's 95 % interval
+        ("breach_latest", TIMESTAMP),
         ("slope_q", _F),
         ("model_version", _S),
         ("deployed_at", TIMESTAMP),  # last change of model_version inside the windows

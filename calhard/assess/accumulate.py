@@ -6,89 +6,53 @@ control) is done later from these columns, without the values. Every column has 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from calhard_kernels._array import Array
 from calhard_kernels.effective import ONE_SIDE, lag1_correlation
 from calhard_kernels.failure import closing_run, longest_run
 from calhard_kernels.moments import Moments, moments
-from calhard_kernels.order import interquartile_range, median, order_statistics, winsorise
-from calhard_kernels.oscillation import cycle_amplitude, fisher_g_p, periodogram_peak
+from calhard_kernels.order import interquartile_range, median, order_statistics
+from calhard_kernels.oscillation import (
+    Peak,
+    between_peak,
+    cycle_amplitude,
+    fisher_g_p,
+    periodogram_peak,
+)
 from calhard_kernels.scan import best_split, last_mean
-from calhard_kernels.season import remove_season
 from calhard_kernels.slope import Trend, trend
 
-from calhard.assess.columns import Columns, pack
+from calhard.assess.columns import RECENT, SHORT, Columns, pack
 from calhard.assess.panel import Panel
+from calhard.assess.sides import Sides, deseasonalised, deviations, mirrored, winsorised
 from calhard.schema import Metric
 
-SHORT = 24
-"""Analysis windows with fewer slots have no variance or spectrum of their own."""
-RECENT = (1, 2, 3, 5, 7)
-"""Last slots whose mean the level head tests in a short window."""
-PERIODS = {0: 24, 2: 7}
-"""Season by cadence: a day of hours, a week of days."""
+OFFSETS = (0.0, -0.5, -0.25, 0.25, 0.5)
+"""Places between two Fourier frequencies at which a cycle's amplitude is looked for."""
+SCREEN = 0.05
+"""A cycle with a larger p is not looked for in the reference window and in either half."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sides:
-    """Both windows of a panel, with their masks and sizes."""
-
-    reference: Array
-    analysis: Array
-    valid_reference: Array | None
-    valid_analysis: Array | None
-    n_reference: Array
-    n_analysis: Array
-
-    @classmethod
-    def of(cls, panel: Panel, x: Array) -> Sides:
-        """Cut the values ``x`` of a panel at its boundary."""
-        valid_a, valid_b = panel.mask(panel.reference), panel.mask(panel.analysis)
-        a, b = x[:, panel.reference], x[:, panel.analysis]
-        return cls(a, b, valid_a, valid_b, _sizes(a, valid_a), _sizes(b, valid_b))
-
-
-def _sizes(x: Array, valid: Array | None) -> Array:
-    if valid is None:
-        return np.full(len(x), x.shape[1], np.int64)
-    return np.sum(valid, axis=1)
-
-
-def accumulate(panel: Panel, metric: Metric, period: int | None, heads: frozenset[str]) -> Columns:
+def accumulate(panel: Panel, metric: Metric, cadence: int, heads: frozenset[str]) -> Columns:
     """Return the accumulators of every series of a panel.
 
     Parameters
     ----------
-    panel : S series with at least 10 reference and 3 analysis values each
-    period : slots of a season, None to leave the values as they are
+    panel : S series with some reference and analysis values each
+    cadence : index into `windows.CADENCES`
     heads : the regression heads to prepare; ``level`` is always prepared
     """
-    columns = raw_columns(panel)
-    x = deseasonalised(panel, period)
-    side = Sides.of(panel, x)
-    centre = [median(side.reference, side.valid_reference)]
-    centre.append(median(side.analysis, side.valid_analysis))
-    deviation = [
-        np.abs(side.reference - centre[0][:, None]),
-        np.abs(side.analysis - centre[1][:, None]),
-    ]
-    clipped = np.concatenate(
-        [
-            winsorise(side.reference, centre[0], median(deviation[0], side.valid_reference)),
-            winsorise(side.analysis, centre[1], median(deviation[1], side.valid_analysis)),
-        ],
-        axis=1,
-    )
+    columns = raw_columns(panel) | share_columns(panel, metric)
+    side = Sides.of(panel, deseasonalised(panel, cadence))
+    spread = deviations(side)
+    clipped = winsorised(side, spread)
     columns |= level_columns(panel, clipped)
-    columns |= share_columns(panel, metric)
     if "scan" in heads:
         columns |= scan_columns(panel, clipped)
     if "slope" in heads:
         columns |= slope_columns(panel, clipped)
     if "variance" in heads:
-        columns |= variance_columns(side, deviation)
+        columns |= variance_columns(side, (spread[0][1], spread[1][1]))
     if "oscillation" in heads:
         columns |= oscillation_columns(side)
     return columns
@@ -97,113 +61,86 @@ def accumulate(panel: Panel, metric: Metric, period: int | None, heads: frozense
 def raw_columns(panel: Panel) -> Columns:
     """Moments and order statistics of the values as they were reported."""
     side = Sides.of(panel, panel.x)
-    a = moments(side.reference, side.valid_reference)
-    b = moments(side.analysis, side.valid_analysis)
-    end = panel.boundary + side.n_analysis - 1
-    rows = np.arange(len(end))
-    spread = order_statistics(side.reference, side.valid_reference)
+    order = order_statistics(side.reference, side.valid_reference)
+    run = longest_run(mirrored(side.reference), side.n_reference)
     return {
-        **pack("raw_a", a),
-        **pack("raw_b", b),
-        "reference_median": spread.median,
-        "reference_low": spread.minimum,
-        "reference_high": spread.maximum,
-        "last_value": panel.x[rows, end],
-        "last_day": panel.day[rows, end],
+        **pack("raw_a", moments(side.reference, side.valid_reference)),
+        **pack("raw_b", moments(side.analysis, side.valid_analysis)),
+        "reference_median": order.median,
         "closing_run": closing_run(side.analysis, side.n_analysis).astype(np.float64),
-        "reference_run": longest_run(_mirrored(side.reference), side.n_reference).astype(
-            np.float64
-        ),
+        "reference_run": run.astype(np.float64),
     }
-
-
-def _mirrored(x: Array) -> Array:
-    """Turn a right-aligned reference into a left-packed one (time runs backwards)."""
-    return np.ascontiguousarray(x[:, ::-1])
-
-
-def deseasonalised(panel: Panel, period: int | None) -> Array:
-    """Return the panel's values less the reference's phase medians, where a season stands."""
-    if period is None or panel.boundary < 4 * period:
-        return panel.x
-    slot_days = 1.0 / 24.0 if period == PERIODS[0] else 1.0
-    phase = np.floor(panel.day / slot_days + 0.5).astype(np.int64) % period
-    side = Sides.of(panel, panel.x)
-    a, b, _ = remove_season(
-        _mirrored(side.reference),
-        _mirrored(phase[:, panel.reference]),
-        side.n_reference,
-        side.analysis,
-        phase[:, panel.analysis],
-        side.n_analysis,
-        period,
-    )
-    return np.concatenate([a[:, ::-1], b], axis=1)
 
 
 def level_columns(panel: Panel, clipped: Array) -> Columns:
     """Level, known split: winsorised moments, and the means of the last slots."""
     side = Sides.of(panel, clipped)
     a = moments(side.reference, side.valid_reference)
-    b = moments(side.analysis, side.valid_analysis)
     end = panel.boundary + side.n_analysis
-    columns = {**pack("level_a", a), **pack("level_b", b)}
-    if clipped.shape[1] - panel.boundary < SHORT + 8:
+    columns = {
+        **pack("level_a", a),
+        **pack("level_b", moments(side.analysis, side.valid_analysis)),
+        "level_kept": last_mean(clipped, end) - a.mean,
+    }
+    if clipped.shape[1] - panel.boundary <= SHORT:
         for k in RECENT:
-            slots = np.minimum(side.n_analysis, k)
-            columns[f"recent_{k}"] = _recent_mean(clipped, end, slots) - a.mean
-    columns["kept"] = last_mean(clipped, end) - a.mean
+            columns[f"recent_{k}"] = _recent_mean(clipped, end, side.n_analysis, k) - a.mean
     return columns
 
 
-def _recent_mean(x: Array, end: Array, slots: Array) -> Array:
-    """Mean of the last ``slots`` values before column ``end`` of each row."""
-    depth = int(slots.max())
-    index = np.maximum(end[:, None] - 1 - np.arange(depth), 0)
-    used = np.arange(depth) < slots[:, None]
-    anchor = x[np.arange(len(x)), end - 1]
-    part = (np.take_along_axis(x, index, axis=1) - anchor[:, None]) * used
-    return anchor + np.sum(part, axis=1) / slots
+def _recent_mean(x: Array, end: Array, n: Array, k: int) -> Array:
+    """Mean of the last ``min(k, n)`` values before column ``end`` of each row."""
+    slots = np.minimum(n, k)
+    index = np.maximum(end[:, None] - 1 - np.arange(k), 0)
+    last = x[np.arange(len(x)), end - 1]
+    part = (np.take_along_axis(x, index, axis=1) - last[:, None]) * (np.arange(k) < slots[:, None])
+    return last + np.sum(part, axis=1) / slots
 
 
 def share_columns(panel: Panel, metric: Metric) -> Columns:
-    """Moments of "not at the bound" for series that sit at a bound half of the time."""
-    size = len(panel.series)
-    columns = {
-        f"share_{side}_{name}": np.full(size, np.nan)
-        for side in "ab"
-        for name in ("shift", "offset", "squares", "cross")
-    }
+    """Moments of "not at the lower bound" for series that sit there half of the time."""
     if not np.isfinite(metric.low):
-        return columns
+        return {}
     side = Sides.of(panel, panel.x)
-    low = median(side.reference, side.valid_reference) == metric.low
-    low |= median(side.analysis, side.valid_analysis) == metric.low
-    rows = np.flatnonzero(low)
-    if len(rows):
-        active = (panel.x[rows] > metric.low).astype(np.float64)
-        for name, part in (("a", panel.reference), ("b", panel.analysis)):
-            mask = panel.mask(part)
-            found = moments(active[:, part], None if mask is None else mask[rows])
-            for key, value in pack(f"share_{name}", found).items():
-                columns[key][rows] = value
+    at_bound = median(side.reference, side.valid_reference) == metric.low
+    at_bound |= median(side.analysis, side.valid_analysis) == metric.low
+    rows = np.flatnonzero(at_bound)
+    if not len(rows):
+        return {}
+    columns: Columns = {}
+    active = (panel.x[rows] > metric.low).astype(np.float64)
+    for name, part in (("share_a", panel.reference), ("share_b", panel.analysis)):
+        mask = panel.mask(part)
+        found = moments(active[:, part], None if mask is None else mask[rows])
+        for key, value in pack(name, found).items():
+            columns[key] = np.full(len(at_bound), np.nan)
+            columns[key][rows] = value
     return columns
 
 
 def scan_columns(panel: Panel, clipped: Array) -> Columns:
-    """Level, unknown split: moments of both sides of the best split, and when it was."""
+    """Level, unknown split: moments of both sides of the best split, and when it was.
+
+    ``scan_change`` is the difference of the raw means at that split.
+    """
     split = best_split(clipped, panel.valid)
-    rows = np.arange(len(clipped))
-    side = Sides.of(panel, clipped)
-    end = panel.boundary + side.n_analysis
+    end = panel.boundary + Sides.of(panel, clipped).n_analysis
+    later = np.arange(clipped.shape[1]) >= split.column[:, None]
+    earlier = ~later
+    if panel.valid is not None:
+        later, earlier = later & panel.valid, earlier & panel.valid
+    centred = panel.x - split.before.mean[:, None]
+    after = np.sum(centred * later, axis=1) / np.maximum(split.after.n, 1.0)
+    before = np.sum(centred * earlier, axis=1) / np.maximum(split.before.n, 1.0)
     return {
         **pack("scan_a", split.before),
         **pack("scan_b", split.after),
         "scan_n_a": split.before.n,
         "scan_n_b": split.after.n,
         "scan_found": split.found.astype(np.float64),
-        "scan_day": panel.day[rows, split.column],
+        "scan_day": panel.day[np.arange(len(clipped)), split.column],
         "scan_kept": last_mean(clipped, end) - split.before.mean,
+        "scan_change": after - before,
     }
 
 
@@ -211,79 +148,120 @@ def slope_columns(panel: Panel, clipped: Array) -> Columns:
     """Straight line through both windows; time in days before as_of."""
     fit = trend(panel.day, clipped, panel.valid)
     side = Sides.of(panel, clipped)
-    end = panel.boundary + side.n_analysis
-    begin = panel.boundary - side.n_reference
     rows = np.arange(len(clipped))
+    first = panel.boundary - side.n_reference
+    end = panel.boundary + side.n_analysis
     return {
-        **_trend_columns(fit),
-        "slope_span": panel.day[rows, end - 1] - panel.day[rows, begin],
-        "slope_kept": last_mean(clipped, end) - fit.level,
-        "slope_end": panel.day[rows, end - 1],
-        "volatility": _volatility(fit, clipped[rows, begin], clipped[rows, end - 1]),
-    }
-
-
-def _trend_columns(fit: Trend) -> Columns:
-    return {
+        **pack("slope_residual", fit.residuals),
         "slope_level": fit.level,
-        "slope_slope": fit.slope,
+        "slope": fit.slope,
         "slope_centre": fit.centre,
         "slope_time_squares": fit.time_squares,
-        "slope_squares": fit.residuals.squares,
-        "slope_cross": fit.residuals.cross,
         "slope_total": fit.total_squares,
         "slope_curvature": fit.curvature,
         "slope_last": fit.last_residual,
+        "slope_kept": last_mean(clipped, end) - fit.level,
+        "slope_first_day": panel.day[rows, first],
+        "slope_last_day": panel.day[rows, end - 1],
+        "volatility": _volatility(fit, clipped[rows, first], panel.day[rows, first]),
     }
 
 
-def _volatility(fit: Trend, first: Array, last: Array) -> Array:
-    """Root mean square of successive differences of the residuals: √((2S − 2C − r₁² − rₙ²)/(n−1)).
+def trend_of(columns: Columns, n: Array) -> Trend:
+    """Return the line that `slope_columns` stored."""
+    zero = 0.0 * n
+    return Trend(
+        n,
+        columns["slope_level"],
+        columns["slope"],
+        columns["slope_centre"],
+        columns["slope_time_squares"],
+        Moments(
+            n, zero, zero, columns["slope_residual_squares"], columns["slope_residual_cross"]
+        ),
+        columns["slope_total"],
+        columns["slope_curvature"],
+        columns["slope_last"],
+    )
 
-    The first residual is taken from the line, the last is stored.
+
+def _volatility(fit: Trend, first: Array, first_day: Array) -> Array:
+    """Root mean square of successive differences of the residuals.
+
+    Σ (r_t − r_{t−1})² = 2(S − C) − r_1² − r_n², over n − 1 differences.
     """
-    lead = first - (fit.level + (last - fit.last_residual - fit.level) - (last - fit.last_residual))
-    lead = first - lead if False else fit.last_residual * 0.0 + (first - fit.level)
-    squares = 2.0 * (fit.residuals.squares - fit.residuals.cross)
-    return np.sqrt(np.maximum(squares - fit.last_residual**2, 0.0) / np.maximum(fit.n - 1.0, 1.0))
+    lead = first - (fit.level + fit.slope * (first_day - fit.centre))
+    squares = 2.0 * (fit.residuals.squares - fit.residuals.cross) - lead**2 - fit.last_residual**2
+    return np.sqrt(np.maximum(squares, 0.0) / np.maximum(fit.n - 1.0, 1.0))
 
 
-def variance_columns(side: Sides, deviation: list[Array]) -> Columns:
+def variance_columns(side: Sides, deviation: tuple[Array, Array]) -> Columns:
     """Brown–Forsythe: moments of |x − side median|, and how the quartile ranges compare."""
-    a = moments(deviation[0], side.valid_reference)
-    b = moments(deviation[1], side.valid_analysis)
     half = side.analysis.shape[1] // 2
-    cut = slice(0, half), slice(half, side.analysis.shape[1])
-    base = interquartile_range(side.reference, side.valid_reference)
-    whole = interquartile_range(side.analysis, side.valid_analysis)
-    halves = [
-        interquartile_range(
-            side.analysis[:, part],
-            None if side.valid_analysis is None else side.valid_analysis[:, part],
-        )
-        for part in cut
-    ]
+    valid = side.valid_analysis
+    first = interquartile_range(side.analysis[:, :half], None if valid is None else valid[:, :half])
+    last = interquartile_range(side.analysis[:, half:], None if valid is None else valid[:, half:])
     return {
-        **pack("spread_a", a),
-        **pack("spread_b", b),
-        "spread_iqr_a": base,
-        "spread_iqr_b": whole,
-        "spread_iqr_half": np.fmin(halves[0], halves[1]),
+        **pack("spread_a", moments(deviation[0], side.valid_reference)),
+        **pack("spread_b", moments(deviation[1], side.valid_analysis)),
+        "spread_iqr_a": interquartile_range(side.reference, side.valid_reference),
+        "spread_iqr_b": interquartile_range(side.analysis, side.valid_analysis),
+        "spread_iqr_half": np.fmin(first, last),
     }
 
 
 def oscillation_columns(side: Sides) -> Columns:
-    """Fisher's g on the whitened analysis window, and the cycle's size then and before."""
-    size = len(side.reference)
-    names = ("cycle_p", "cycle_period", "cycle_amplitude", "cycle_before")
-    columns = {name: np.full(size, np.nan) for name in names}
-    reference = moments(side.reference, side.valid_reference)
-    phi = lag1_correlation((reference,), ONE_SIDE).phi
-    for n in np.unique(side.n_analysis[side.n_analysis >= SHORT]):
+    """Fisher's g on the whitened analysis window, and the cycle's amplitude then and before.
+
+    ``cycle_half`` is the smaller of its amplitudes in the window's two halves.
+    """
+    names = ("cycle_p", "cycle_period", "cycle_amplitude", "cycle_before", "cycle_half")
+    columns = {name: np.full(len(side.reference), np.nan) for name in names}
+    long = side.n_analysis >= SHORT
+    if not long.any():
+        return columns
+    phi = lag1_correlation((moments(side.reference, side.valid_reference),), ONE_SIDE).phi
+    for n in np.unique(side.n_analysis[long]):
         rows = np.flatnonzero(side.n_analysis == n)
-        peak = periodogram_peak(side.analysis[rows, :n], phi[rows])
-        columns["cycle_p"][rows] = fisher_g_p(peak.g, peak.ordinates)
+        x = side.analysis[rows, :n]
+        peak = periodogram_peak(x, phi[rows])
+        p = fisher_g_p(peak.g, peak.ordinates)
+        columns["cycle_p"][rows] = p
         columns["cycle_period"][rows] = n / peak.index
         columns["cycle_amplitude"][rows] = peak.amplitude
-        columns["cycle_before"][rows] = 0.0
+        seen = p <= SCREEN
+        near = Peak(peak.g[seen], peak.index[seen], peak.ordinates, peak.amplitude[seen])
+        g = between_peak(x[seen], phi[rows[seen]], near)
+        columns["cycle_p"][rows[seen]] = np.minimum(2.0 * fisher_g_p(g, peak.ordinates), 1.0)
+        _look_closer(columns, rows[seen], x[seen], near.index)
+        _look_before(side, columns, rows[seen])
     return columns
+
+
+def _look_closer(columns: Columns, rows: Array, x: Array, index: Array) -> None:
+    """Fill in the cycle between the Fourier frequencies, and whether both halves have it."""
+    n = x.shape[1]
+    tried = np.stack([np.minimum((index + offset) / n, 0.5) for offset in OFFSETS], axis=1)
+    size = np.stack([cycle_amplitude(x, tried[:, k]) for k in range(len(OFFSETS))], axis=1)
+    best = np.argmax(size, axis=1)
+    chosen = np.arange(len(rows)), best
+    columns["cycle_amplitude"][rows] = size[chosen]
+    columns["cycle_period"][rows] = 1.0 / tried[chosen]
+    columns["cycle_half"][rows] = _in_both_halves(x, 1.0 / tried[chosen])
+
+
+def _in_both_halves(x: Array, period: Array) -> Array:
+    half = x.shape[1] // 2
+    return np.minimum(
+        cycle_amplitude(x[:, :half], 1.0 / period), cycle_amplitude(x[:, half:], 1.0 / period)
+    )
+
+
+def _look_before(side: Sides, columns: Columns, rows: Array) -> None:
+    """Fill in the amplitude that the same frequency had in the reference window."""
+    for n in np.unique(side.n_reference[rows]):
+        chosen = rows[side.n_reference[rows] == n]
+        before = side.reference[chosen, side.reference.shape[1] - n :]
+        columns["cycle_before"][chosen] = cycle_amplitude(
+            before, 1.0 / columns["cycle_period"][chosen]
+        )

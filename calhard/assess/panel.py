@@ -15,15 +15,15 @@ Bools = NDArray[np.bool_]
 
 WIDTH_STEP = 8
 """Each window is padded to a multiple of this, which depends on the series alone."""
-PANEL_VALUES = 2**15
-"""Values of a panel: 256 KiB, about half of a core's L2 cache."""
+PANEL_VALUES = 2**16
+"""Values of a panel: 512 KiB, about a core's L2 cache."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ragged:
     """The sound values of one metric in a block, with each group's windows.
 
-    ``start``, ``split``, ``stop`` index ``value`` and ``row`` (the row of the block a value comes
+    ``start``, ``split``, ``night``, ``stop`` index ``value`` and ``row`` (the row of the block a value comes
     from). Values outside the metric's range or not finite are left out and counted in ``bad``.
     """
 
@@ -31,10 +31,12 @@ class Ragged:
     row: Ints | None
     start: Ints
     split: Ints
+    night: Ints
     stop: Ints
     missing: Ints
     bad_reference: Ints
     bad_analysis: Ints
+    first_bad: Ints
 
     @property
     def n_reference(self) -> Ints:
@@ -84,23 +86,32 @@ class Panel:
 def sound_values(values: Floats, metric: Metric, windows: Windows) -> Ragged:
     """Return the finite, in-range values of a metric and where the windows lie among them."""
     inside = (values >= metric.low) & (values <= metric.high) & (np.abs(values) < np.inf)
-    start, split, stop = windows.start, windows.split, windows.stop
+    start, split, night, stop = windows.start, windows.split, windows.night, windows.stop
     zero = np.zeros_like(start)
     if inside.all():
-        return Ragged(values, None, start, split, stop, zero, zero, zero)
+        return Ragged(values, None, start, split, night, stop, zero, zero, zero, zero - 1)
     kept = np.concatenate(([0], np.cumsum(inside)))
     missing = np.concatenate(([0], np.cumsum(np.isnan(values))))
     bad = np.arange(len(values) + 1) - kept - missing
+    bad_analysis = bad[stop] - bad[split]
     return Ragged(
         values[inside],
         np.flatnonzero(inside),
         kept[start],
         kept[split],
+        kept[night],
         kept[stop],
         missing[stop] - missing[start],
         bad[split] - bad[start],
-        bad[stop] - bad[split],
+        bad_analysis,
+        _first_bad(~inside & ~np.isnan(values), split, bad_analysis),
     )
+
+
+def _first_bad(bad: Bools, split: Ints, count: Ints) -> Ints:
+    rows = np.append(np.flatnonzero(bad), -1)
+    place = np.minimum(np.searchsorted(rows[:-1], split), len(rows) - 1)
+    return np.where(count > 0, rows[place], -1)
 
 
 def _padded(n: Ints) -> Ints:

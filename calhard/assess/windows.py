@@ -31,12 +31,13 @@ _SLOT_WIDTHS = tuple(h * MICROSECONDS_PER_HOUR for h in (1, 2, 3, 4, 6, 8, 12, 2
 class Windows:
     """Row ranges of every group of a block: reference [start, split), analysis [split, stop).
 
-    All of shape (G,); ``spacing`` in microseconds (0 where fewer than two rows), ``cadence`` an
+    The night, the last part of the analysis window, is [night, stop). All of shape (G,); ``spacing`` in microseconds (0 where fewer than two rows), ``cadence`` an
     index into `CADENCES`.
     """
 
     start: Ints
     split: Ints
+    night: Ints
     stop: Ints
     spacing: Floats
     cadence: Ints
@@ -56,6 +57,11 @@ class Clock:
     reference_samples: int | None
     analysis_samples: int | None
     max_slots: int
+
+    @property
+    def night_days(self) -> float:
+        """Length of a night, in days."""
+        return (self.as_of - self.night) / MICROSECONDS_PER_DAY
 
     @classmethod
     def of(cls, plan: AuditPlan, as_of: int) -> Clock:
@@ -120,7 +126,8 @@ def find_windows(block: SeriesBlock, clock: Clock, *, restart: bool = False) -> 
         deployed = rows_before(block)
         start = np.where(deployed < split, np.maximum(start, deployed), start)
     cadence = np.searchsorted(_CADENCE_LIMITS, spacing, side="left").astype(np.int64)
-    return Windows(start, split, stop, spacing, cadence)
+    night = np.clip(rows_after(block, clock.night), split, stop)
+    return Windows(start, split, night, stop, spacing, cadence)
 
 
 def rows_before(block: SeriesBlock) -> Ints:

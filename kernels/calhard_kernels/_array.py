@@ -36,7 +36,7 @@ def counts(x: Array, valid: Array | None) -> Array:
 
 def zero_padding(x: Array, valid: Array | None) -> Array:
     """Return ``x`` with every slot that is not valid set to 0 (a no-op on a dense panel)."""
-    return x if valid is None else x * valid
+    return x if valid is None else namespace(x).where(valid, x, 0.0)
 
 
 def safe_divide(numerator: Array, denominator: Array, otherwise: float = 0.0) -> Array:
@@ -56,3 +56,15 @@ def along_rows(x: Array, index: Array) -> Array:
     """Return ``x[s, index[s]]`` for every row, shape (S,)."""
     xp = namespace(x)
     return xp.take_along_axis(x, index[:, None], axis=1)[:, 0]
+
+
+def running_maximum(x: Array) -> Array:
+    """Return the largest value so far along each row, shape (S, W)."""
+    xp = namespace(x)
+    if xp is np:
+        return np.maximum.accumulate(x, axis=1)
+    step = 1
+    while step < x.shape[1]:  # doubling: the standard has no cumulative maximum
+        x = xp.concat([x[:, :step], xp.maximum(x[:, step:], x[:, :-step])], axis=1)
+        step *= 2
+    return x

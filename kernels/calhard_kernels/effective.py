@@ -117,9 +117,7 @@ def effective_welch(a: Moments, b: Moments, correlation: Correlation) -> Test:
     for side in (a, b):
         n = xp.maximum(side.n, 1.0 + 0.0 * side.n)
         inflation = variance_inflation(phi, n)
-        share.append(
-            (_variance(side.squares, n - inflation) * inflation / n, effective_df(phi, n))
-        )
+        share.append((_variance(side.squares, n - inflation) * inflation / n, effective_df(phi, n)))
     (var_a, d_a), (var_b, d_b) = share
     total = var_a + var_b
     inverse = safe_divide(var_a**2 / d_a + var_b**2 / d_b, total**2, otherwise=1.0)

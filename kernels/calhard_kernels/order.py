@@ -39,11 +39,12 @@ def _quantile(ordered: Array, n: Array, q: float) -> Array:
     rank = q * xp.maximum(n - 1.0, 0.0 * n)
     low = xp.floor(rank)
     index = xp.astype(low, xp.int64)
-    a = along_rows(ordered, index)
-    b = along_rows(ordered, xp.astype(xp.ceil(rank), xp.int64))
+    empty = n <= 0.0
+    a = xp.where(empty, 0.0, along_rows(ordered, index))
+    b = xp.where(empty, 0.0, along_rows(ordered, xp.astype(xp.ceil(rank), xp.int64)))
     part = rank - low
     value = xp.where(part > 0, a + (b - a) * part, a)
-    return xp.where(n > 0, value, xp.full_like(value, float("nan")))
+    return xp.where(empty, float("nan"), value)
 
 
 def order_statistics(x: Array, valid: Array | None = None) -> Order:

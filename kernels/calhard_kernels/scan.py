@@ -1,4 +1,4 @@
-"""The level head with an unknown split: where does the series fall apart best?
+"""The level head with an unknown split: where a series falls apart best.
 
 Source: Hawkins 1977 (maximally selected t); its null is simulated, see `scan_null`.
 """
@@ -44,7 +44,7 @@ def best_split(x: Array, valid: Array | None = None, margin: int = MARGIN) -> Sp
     mean = xp.sum(y, axis=1) / xp.maximum(n, 1.0 + 0.0 * n)
     y = zero(y - mean[:, None], valid)
     column = _argmax_split(y, n, _begin(x, valid), margin)
-    before, after = _side_moments(y, valid, column, n - 0.0)
+    before, after = _side_moments(y, valid, column)
     level = shift + mean
     return Split(
         column,
@@ -77,9 +77,7 @@ def _argmax_split(y: Array, n: Array, begin: Array, margin: int) -> Array:
     return xp.where(xp.any(allowed, axis=1), best, middle)
 
 
-def _side_moments(
-    y: Array, valid: Array | None, column: Array, n: Array
-) -> tuple[Moments, Moments]:
+def _side_moments(y: Array, valid: Array | None, column: Array) -> tuple[Moments, Moments]:
     """Moments of both sides of a split, each computed directly from its own residuals."""
     xp = namespace(y)
     left = xp.arange(y.shape[1])[None, :] < column[:, None]
@@ -88,8 +86,8 @@ def _side_moments(
     sides = []
     for side in (left, right):
         size = xp.sum(xp.astype(side, xp.float64), axis=1)
-        offset = xp.sum(y * side, axis=1) / xp.maximum(size, 1.0 + 0.0 * size)
-        residual = (y - offset[:, None]) * side
+        offset = xp.sum(zero(y, side), axis=1) / xp.maximum(size, 1.0 + 0.0 * size)
+        residual = zero(y - offset[:, None], side)
         sides.append(
             Moments(size, 0.0 * size, offset, row_dot(residual, residual), lagged(residual))
         )

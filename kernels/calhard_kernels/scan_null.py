@@ -61,7 +61,7 @@ def scan_p(p0: Array, n: Array, phi: Array, table: ScanNull) -> Array:
     """
     xp = namespace(p0)
     if xp is not np:  # the table lives on the host; S numbers travel, not panels
-        return xp.asarray(scan_p(*(np.asarray(_host(a)) for a in (p0, n, phi)), table=table))
+        return xp.asarray(scan_p(_host(p0), _host(n), _host(phi), table))
     y = -np.log10(np.maximum(p0, FLOOR))
     curve = _curve(table, n, phi)
     level = -np.log10(table.tail)
@@ -77,4 +77,4 @@ def scan_p(p0: Array, n: Array, phi: Array, table: ScanNull) -> Array:
 
 
 def _host(array: Array) -> Array:
-    return array.get() if hasattr(array, "get") else array
+    return np.asarray(array.get() if hasattr(array, "get") else array)

@@ -137,7 +137,8 @@ def forecast(
     time : float64, shape (S,)
         Centre of those slots, in the unit of the fit.
     ahead, slots : float64, shape (S,)
-        Slots from the last observation to the first forecast one (≥ 1), and how many (≥ 1).
+        Slots from the last observation to the first forecast one (≥ 1), and how many (≥ 1); rounded
+        to whole slots (a fractional power of a negative φ is no number).
 
     Notes
     -----
@@ -148,7 +149,8 @@ def forecast(
     xp = namespace(fit.n)
     phi = correlation.phi
     variance, df = _noise(fit, correlation)
-    m = xp.maximum(slots, 1.0 + 0.0 * slots)
+    ahead = xp.round(ahead)
+    m = xp.maximum(xp.round(slots), 1.0 + 0.0 * slots)
     carried = phi**ahead * (1.0 - phi**m) / (m * (1.0 - phi))
     inflation = variance_inflation(phi, fit.n)
     distance = time - fit.centre

@@ -14,11 +14,12 @@ from calhard_kernels.special import student_t_p
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """A t statistic, its degrees of freedom and its two-sided p; each of shape (S,)."""
+    """A t statistic, its degrees of freedom, its two-sided p and the standard error; each (S,)."""
 
     t: Array
     df: Array
     p: Array
+    error: Array
 
 
 def t_test(difference: Array, variance: Array, df: Array) -> Test:
@@ -27,8 +28,9 @@ def t_test(difference: Array, variance: Array, df: Array) -> Test:
     Where the variance is 0 nothing can be tested: t = 0 and p = 1, also for a difference ≠ 0
     (two constants: the SLO alone decides).
     """
-    t = safe_divide(difference, namespace(variance).sqrt(variance))
-    return Test(t, df, student_t_p(t, df))
+    error = namespace(variance).sqrt(variance)
+    t = safe_divide(difference, error)
+    return Test(t, df, student_t_p(t, df), error)
 
 
 def welch(a: Moments, b: Moments) -> Test:
@@ -38,8 +40,8 @@ def welch(a: Moments, b: Moments) -> Test:
     df = (v_a + v_b)²/(v_a²/(n_a − 1) + v_b²/(n_b − 1)). Positive t: b lies higher.
     """
     xp = namespace(a.n)
-    va, vb = a.variance / xp.maximum(a.n, 1.0 + 0 * a.n), b.variance / xp.maximum(b.n, 1.0 + 0 * b.n)
     one = xp.ones_like(a.n)
+    va, vb = (side.variance / xp.maximum(side.n, one) for side in (a, b))
     spread = va**2 / xp.maximum(a.n - 1, one) + vb**2 / xp.maximum(b.n - 1, one)
     df = safe_divide((va + vb) ** 2, spread, otherwise=1.0)
     return t_test(mean_difference(a, b), va + vb, df)

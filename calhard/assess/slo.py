@@ -1,0 +1,84 @@
+"""What the SLOs compare: label-weighted means of the reference, the week and its nights."""
+
+from __future__ import annotations
+
+import numpy as np
+from calhard_kernels._array import Array
+
+from calhard.assess.columns import NIGHTS, Columns
+from calhard.assess.panel import Panel
+
+
+def slo_columns(panel: Panel, night_days: float) -> Columns:
+    """Return weighted means, Kish sizes and label counts of every window of a panel.
+
+    Night k is (as_of − (k + 1)·night_days, as_of − k·night_days]. A slot weighs its ``total_samples``; a slot that has none weighs nothing, and a series in which
+    a window has none at all weighs every slot alike. With weights w the mean is Σwx/Σw and the
+    effective number of slots (Σw)²/Σw² (Kish 1965).
+
+    Columns: ``mean_a``/``kish_a`` (reference), ``mean_b``/``kish_b`` (analysis),
+    ``night_mean_k``/``night_kish_k`` (k = 0 … 6; NaN without a slot), ``labels_a``/``labels_b``
+    (labels per slot), ``labels_week``/``labels_night`` (labels in all); NaN where unknown.
+    """
+    masks = _masks(panel, night_days)
+    weight, known = _weights(panel, masks)
+    centre = panel.x[:, panel.boundary - 1] if panel.boundary else panel.x[:, 0]
+    centred = panel.x - centre[:, None]
+    columns: Columns = {}
+    for name, mask in masks.items():
+        part = panel.reference if name == "a" else panel.analysis
+        mean, kish = _weighted_mean(centred[:, part], weight[:, part] * mask)
+        columns[f"mean_{name}"] = centre + mean
+        columns[f"kish_{name}"] = kish
+    return _renamed(columns) | _labels(panel, masks, known)
+
+
+def _renamed(columns: Columns) -> Columns:
+    """Nights are called night_mean_k and night_kish_k."""
+    nights = {f"{kind}_{k}": f"night_{kind}_{k}" for k in range(NIGHTS) for kind in ("mean", "kish")}
+    return {nights.get(name, name): value for name, value in columns.items()}
+
+
+def _masks(panel: Panel, night_days: float) -> dict[str, Array]:
+    """Validity as 0/1 of the reference (a), the analysis window (b) and each of its nights."""
+    shape = panel.x.shape
+    valid = np.ones(shape) if panel.valid is None else panel.valid.astype(np.float64)
+    a, b = valid[:, panel.reference], valid[:, panel.analysis]
+    night = np.floor(-panel.day[:, panel.analysis] / night_days)
+    return {"a": a, "b": b, **{str(k): b * (night == k) for k in range(NIGHTS)}}
+
+
+def _weights(panel: Panel, masks: dict[str, Array]) -> tuple[Array, Array]:
+    """Return slot weights (S, W) and whether the labels of both windows are known (S,)."""
+    if panel.weight is None:
+        return np.ones(panel.x.shape), np.zeros(len(panel.x), np.bool_)
+    weight = np.where(np.isfinite(panel.weight), panel.weight, 0.0)
+    total_a = np.sum(weight[:, panel.reference] * masks["a"], axis=1)
+    total_b = np.sum(weight[:, panel.analysis] * masks["b"], axis=1)
+    known = (total_a > 0) & (total_b > 0)
+    return np.where(known[:, None], weight, 1.0), known
+
+
+def _weighted_mean(x: Array, weight: Array) -> tuple[Array, Array]:
+    total = np.sum(weight, axis=1)
+    safe = np.where(total > 0, total, 1.0)
+    mean = np.vecdot(weight, x) / safe
+    squares = np.vecdot(weight, weight)
+    kish = total * total / np.where(squares > 0, squares, 1.0)
+    return np.where(total > 0, mean, np.nan), kish
+
+
+def _labels(panel: Panel, masks: dict[str, Array], known: Array) -> Columns:
+    names = ("labels_a", "labels_b", "labels_week", "labels_night")
+    if panel.weight is None:
+        return {name: np.full(len(panel.x), np.nan) for name in names}
+    weight = np.where(np.isfinite(panel.weight), panel.weight, 0.0)
+    a, b = weight[:, panel.reference] * masks["a"], weight[:, panel.analysis]
+    week = np.sum(b * masks["b"], axis=1)
+    values = (
+        np.sum(a, axis=1) / np.maximum(np.sum(masks["a"], axis=1), 1.0),
+        week / np.maximum(np.sum(masks["b"], axis=1), 1.0),
+        week,
+        np.sum(b * masks["0"], axis=1),
+    )
+    return {name: np.where(known, v, np.nan) for name, v in zip(names, values, strict=True)}

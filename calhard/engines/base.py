@@ -1,0 +1,29 @@
+"""What the pipeline asks of an engine, and how it tells how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, TypeVar
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+Progress = Callable[[str, int, int, int], None]
+"""Called as ``progress(stage, done, total, rows)``; done and total count shards."""
+
+
+class Engine(Protocol):
+    """Computes tasks somewhere; the results do not depend on where, or on how many at once."""
+
+    @property
+    def name(self) -> str:
+        """A short name for the manifest."""
+        ...
+
+    def map(self, function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
+        """Yield ``function(task)`` of every task, in the order of the tasks.
+
+        ``function`` is a module-level function or a picklable callable; a task that raises ends
+        the iteration with that error, and no further result is yielded.
+        """
+        ...

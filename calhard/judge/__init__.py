@@ -1,0 +1,1 @@
+"""From accumulators and the fleet's sketch to evidence: p-values, verdicts, forecasts. Pure."""

@@ -1,0 +1,111 @@
+"""Early warnings: where will the night's mean be at the horizon, and is that beyond its bound?
+
+All arrays have shape (S,).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from calhard_kernels._array import Array, safe_divide
+from calhard_kernels.effective import Correlation
+from calhard_kernels.slope import forecast, slope_test
+from calhard_kernels.special import student_t_sf
+from scipy.special import stdtrit
+
+from calhard.assess.accumulate import trend_of
+from calhard.assess.columns import Columns
+from calhard.schema import MICROSECONDS_PER_DAY
+
+LONGEST_DAYS = 14.0
+"""A breach further away than this is not predicted."""
+COVERAGE_TAIL = 0.025
+"""Each end of the 95 % intervals leaves out this much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """Forecast of the night's mean at the horizon; days count from as_of."""
+
+    value: Array
+    low: Array
+    high: Array
+    """Ends of the 95 % predictive interval."""
+    risk: Array
+    """P(that mean is beyond its bound)."""
+    breach_day: Array
+    """When the line crosses the bound; NaN if not within 14 days."""
+    earliest_day: Array
+    latest_day: Array
+    """The same for the ends of the slope's 95 % interval."""
+
+
+def outlook(
+    columns: Columns,
+    correlation: Correlation,
+    base: Array,
+    bound: Array,
+    kind: str,
+    horizon_days: float,
+) -> Outlook:
+    """Return the forecast ``horizon_days`` ahead and its risk.
+
+    Parameters
+    ----------
+    correlation : of the slope head, shrunk
+    base, bound : baseline and SLO bound; a ``level`` bound has no baseline
+    kind : ``drift`` or ``level``
+    """
+    fit = trend_of(columns, columns["n_reference"] + columns["n_analysis"])
+    spacing = np.maximum(columns["spacing"] / MICROSECONDS_PER_DAY, 1e-6)
+    slots = np.maximum(np.rint(1.0 / spacing), 1.0)
+    end = np.full(len(base), horizon_days)
+    ahead = np.maximum(np.rint((end - columns["last_day"]) / spacing) - slots + 1.0, 1.0)
+    law = forecast(fit, correlation, end - 0.5 * (slots - 1.0) * spacing, ahead, slots)
+    quantile = t_quantile(law.df, COVERAGE_TAIL)
+    risk = _beyond(law.mean, law.sd, law.df, base, bound, kind)
+    now = fit.level - fit.slope * fit.centre
+    test = slope_test(fit, correlation)
+    direction = np.sign(fit.slope)
+    error = direction * test.error * t_quantile(test.df, COVERAGE_TAIL)
+    days = [
+        _crossing(now, slope, direction, base, bound, kind)
+        for slope in (fit.slope, fit.slope + error, fit.slope - error)
+    ]
+    return Outlook(
+        law.mean, law.mean - quantile * law.sd, law.mean + quantile * law.sd, risk, *days
+    )
+
+
+def t_quantile(df: Array, tail: float) -> Array:
+    """Return the t with P(T_df ≥ t) = tail, on the distinct df (to 2 digits) only; shape (S,)."""
+    rounded, where = np.unique(np.round(df, 2), return_inverse=True)
+    return stdtrit(rounded, 1.0 - tail)[where]
+
+
+def _beyond(mean: Array, sd: Array, df: Array, base: Array, bound: Array, kind: str) -> Array:
+    """P(|X − base| > bound) or P(X > bound) of a location-scale t law; a step at sd = 0."""
+    scale = np.where(sd > 0, sd, 1.0)
+    if kind == "level":
+        high, low = mean - bound, np.full_like(mean, -np.inf)
+    else:
+        high, low = mean - base - bound, base - bound - mean
+    risk = student_t_sf(-high / scale, df)
+    if kind != "level":
+        risk = risk + student_t_sf(-low / scale, df)
+    certain = ((high > 0) | (low > 0)).astype(np.float64)
+    return np.where(sd > 0, np.minimum(risk, 1.0), certain)
+
+
+def _crossing(
+    now: Array, slope: Array, direction: Array, base: Array, bound: Array, kind: str
+) -> Array:
+    """Days from as_of until a line crosses the bound that lies ahead of it; NaN if too far."""
+    target = bound if kind == "level" else base + direction * bound
+    gap = (target - now) * direction
+    speed = slope * direction
+    days = safe_divide(gap, np.where(speed > 0, speed, 0.0), otherwise=np.inf)
+    if kind == "level":
+        days = np.where(direction > 0, days, np.inf)
+    return np.where((days >= 0) & (days <= LONGEST_DAYS), days, np.nan)

@@ -1,0 +1,161 @@
+"""SLO tests: how far each window is from its bound, and how sure one can be of it.
+
+All arrays have shape (S,). The same estimator, the label-weighted mean, stands on both sides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from calhard_kernels._array import Array, safe_divide
+from calhard_kernels.effective import Correlation, effective_df, variance_inflation
+from calhard_kernels.moments import Moments
+from calhard_kernels.special import student_t_sf
+
+from calhard.assess.columns import NIGHTS, Columns, unpack
+
+TOLERANCE = 1e-12
+"""A value at its bound is within it."""
+MIN_TAU, TAU_SCALE = 0.015, 1.5
+"""τ(N, K) = max(0.015, 1.5 √(K/N)): the calibration error that N labels explain in K bins."""
+LABELS_CHANGED = 2.0
+"""Δτ is looked at where the labels per slot changed by more than this factor."""
+
+
+FEW = 24
+"""Windows with fewer slots borrow the reference's variance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One window of every series against its bound.
+
+    ``value`` NaN means nothing was seen. ``beyond`` compares with the bound and its tolerance;
+    ``p`` is for the null that the truth is within: 0 where there is no error at all, 1 where a
+    change of the number of labels explains the drift.
+    """
+
+    value: Array
+    standard_error: Array
+    p: Array
+    beyond: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What a window is compared with: mean, variance of that mean, variance of one slot."""
+
+    mean: Array
+    mean_variance: Array
+    slot_variance: Array
+    phi: Array
+    v: Array
+    df: Array
+
+
+def baseline(columns: Columns, correlation: Correlation) -> Baseline:
+    """Return the reference window's label-weighted mean and its errors (effective sizes)."""
+    a = unpack(columns, "raw_a", columns["n_reference"])
+    phi, kish = correlation.phi, np.maximum(columns["kish_a"], 1.0)
+    variance = _slot_variance(a, phi)
+    error = variance * variance_inflation(phi, kish) / kish
+    return Baseline(
+        columns["mean_a"], error, variance, phi, correlation.v, effective_df(phi, a.n)
+    )
+
+
+def _slot_variance(side: Moments, phi: Array) -> Array:
+    return side.squares / np.maximum(side.n - variance_inflation(phi, side.n), 1.0)
+
+
+def week(
+    columns: Columns, base: Baseline, bound: Array, kind: str, explained: Array
+) -> Window:
+    """Return the analysis window against its bound, with its own variance.
+
+    ``explained`` is the drift that a change of the number of labels explains (0 without one).
+    """
+    b = unpack(columns, "raw_b", columns["n_analysis"])
+    kish = np.maximum(columns["kish_b"], 1.0)
+    # A window of few slots knows its own variance badly; the reference's is the floor then.
+    own = _slot_variance(b, base.phi)
+    few = b.n < FEW
+    own = np.where(few, np.maximum(own, base.slot_variance), own)
+    error = own * variance_inflation(base.phi, kish) / kish
+    df = np.where(few, base.df, effective_df(base.phi, b.n))
+    return _compare(columns["mean_b"], error, df, base, bound, kind, explained)
+
+
+def nights(
+    columns: Columns, base: Baseline, bound: Array, kind: str, explained: Array
+) -> list[Window]:
+    """Return each night of the analysis window, the last first, with the reference's variance."""
+    found = []
+    for k in range(NIGHTS):
+        kish = np.maximum(columns[f"night_kish_{k}"], 1.0)
+        error = base.slot_variance * variance_inflation(base.phi, kish) / kish
+        value = columns[f"night_mean_{k}"]
+        found.append(_compare(value, error, base.df, base, bound, kind, explained))
+    return found
+
+
+def _compare(
+    value: Array,
+    variance: Array,
+    df: Array,
+    base: Baseline,
+    bound: Array,
+    kind: str,
+    explained: Array,
+) -> Window:
+    if kind == "level":
+        distance, total, freedom = value, variance, df
+        beyond = value > bound + TOLERANCE
+    else:
+        distance, total = value - base.mean, variance + base.mean_variance
+        freedom = _welch_df(variance, df, base)
+        beyond = np.abs(distance) > bound + TOLERANCE
+    error = np.sqrt(total)
+    freedom = 1.0 / (1.0 / freedom + 2.0 * base.v)
+    p = _bound_p(distance, bound, error, freedom, two_sided=kind != "level")
+    p = np.where(error > 0, p, np.where(beyond, 0.0, 1.0))
+    by_labels = beyond & (explained != 0) & (np.abs(distance - explained) <= bound)
+    seen = np.isfinite(value)
+    return Window(
+        value,
+        np.where(seen, error, np.nan),
+        np.where(seen, np.where(by_labels, 1.0, p), np.nan),
+        beyond & seen,
+    )
+
+
+def _welch_df(variance: Array, df: Array, base: Baseline) -> Array:
+    total = (variance + base.mean_variance) ** 2
+    return safe_divide(total, variance**2 / df + base.mean_variance**2 / base.df, otherwise=1.0)
+
+
+def _bound_p(distance: Array, bound: Array, error: Array, df: Array, *, two_sided: bool) -> Array:
+    """p = T(−(|Δ| − b)/SE) + T(−(|Δ| + b)/SE) for |Δ| ≤ b; one-sided for a level."""
+    scale = np.where(error > 0, error, 1.0)
+    if not two_sided:
+        return student_t_sf((distance - bound) / scale, df)
+    size = np.abs(distance)
+    near = student_t_sf((size - bound) / scale, df) + student_t_sf((size + bound) / scale, df)
+    return np.minimum(near, 1.0)
+
+
+def tau(labels: Array) -> Array:
+    """Return τ(N, K) of N labels with K = ⌊√N⌋ bins, at least 5 and at most 100."""
+    n = np.maximum(labels, 1.0)
+    bins = np.clip(np.floor(np.sqrt(n)), 5.0, 100.0)
+    return np.maximum(MIN_TAU, TAU_SCALE * np.sqrt(bins / n))
+
+
+def tau_shift(columns: Columns) -> Array:
+    """Return Δτ where the labels per slot changed by more than 2×, else 0; NaN where unknown."""
+    before, after = columns["labels_a"], columns["labels_b"]
+    ratio = safe_divide(after, before, otherwise=np.nan)
+    changed = (ratio > LABELS_CHANGED) | (ratio < 1.0 / LABELS_CHANGED)
+    known = np.isfinite(before) & np.isfinite(after)
+    return np.where(known, np.where(changed, tau(after) - tau(before), 0.0), np.nan)

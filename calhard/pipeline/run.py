@@ -1,0 +1,162 @@
+"""One night, from a history to a published directory."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import reduce
+from operator import add
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from calhard.assess.block import Rules
+from calhard.assess.correlation import CorrelationSketch
+from calhard.assess.windows import Clock
+from calhard.engines import Engine, LocalEngine, Progress
+from calhard.errors import InputError
+from calhard.history import History, RowAccount, ShardSpec
+from calhard.judge.ruling import Ruling, ScoreSketch, fit_priors
+from calhard.pipeline.evidence import JudgedFleet
+from calhard.pipeline.night import Gathered, gather, publish
+from calhard.pipeline.tasks import Assessed, AssessShard, JudgeShard
+from calhard.plan import AuditPlan
+from calhard.schema import HEADS
+from calhard.store import NightWriter, published
+
+LOOKBACK_DAYS = 1_100
+"""History older than this is never read: 35 monthly samples fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """A night's audit.
+
+    Attributes
+    ----------
+    night : str
+        ``YYYY-MM-DD``, the UTC date of as_of − 1 µs.
+    summary : dict
+        What ``summary.json`` holds.
+    path : Path
+        The published directory.
+    fresh : bool
+        False where the night had been published before and was not audited again.
+    """
+
+    night: str
+    summary: dict[str, Any]
+    path: Path
+    fresh: bool
+
+    @property
+    def exit_code(self) -> int:
+        """0 nothing confirmed, 1 confirmed findings, 3 degraded."""
+        return int(self.summary["exit_code"])
+
+
+def night_of(as_of_us: int) -> str:
+    """Return the night's name: the UTC date of as_of − 1 µs."""
+    return datetime.fromtimestamp((as_of_us - 1) / 1e6, tz=UTC).strftime("%Y-%m-%d")
+
+
+def run_audit(
+    source: str | os.PathLike[str],
+    plan: AuditPlan,
+    *,
+    out: str | os.PathLike[str],
+    as_of_us: int | None = None,
+    engine: Engine | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+    clock: Callable[[], float] = time.time,
+) -> AuditReport:
+    """Audit a history and publish the night.
+
+    Parameters
+    ----------
+    source : path or URI of the history
+    out : directory of the nights
+    as_of_us : the audit's moment, µs since 1970 UTC; the newest sound timestamp by default
+    engine : where shards are computed; all cores of this machine by default
+    force : audit a published night again, as a new revision
+    clock : seconds since 1970; only rejects timestamps from the future
+
+    Raises
+    ------
+    InputError
+        Nothing can be read, or no row is within reach of ``as_of``. Nothing is published.
+    NightInProgress
+        Someone else is writing this night.
+    PublishError
+        The night could not be written; an earlier revision stays.
+    """
+    engine = engine or LocalEngine()
+    history = History.open(source, plan)
+    now_us = int(clock() * 1e6)
+    newest = history.newest_timestamp(now_us) if as_of_us is None else as_of_us
+    if newest is None:
+        raise InputError(f"{history.source}: no row with a timestamp up to now; nothing to audit")
+    night = night_of(newest)
+    known = published(out, night)
+    if known is not None and not force:
+        return AuditReport(night, known.summary, known.path, fresh=False)
+    with NightWriter(out, night, force=force) as writer:
+        tell = progress or _silent
+        gathered = _audit(history, plan, newest, now_us, engine, writer, tell)
+        summary = publish(writer, gathered)
+    return AuditReport(night, summary, writer.published_path, fresh=True)
+
+
+def _silent(stage: str, done: int, total: int, rows: int) -> None:
+    del stage, done, total, rows
+
+
+def _audit(
+    history: History,
+    plan: AuditPlan,
+    as_of: int,
+    now_us: int,
+    engine: Engine,
+    writer: NightWriter,
+    progress: Progress,
+) -> Gathered:
+    clock = Clock.of(plan, as_of)
+    catalogue = plan.metric_catalogue()
+    metrics = {name: catalogue[name] for name in history.metrics}
+    heads = frozenset(head for head in HEADS if head in plan.regression.heads)
+    rules = Rules(
+        clock,
+        metrics,
+        heads,
+        plan.windows.min_reference,
+        plan.windows.min_analysis,
+        plan.windows.restart_on_deployment,
+    )
+    reading = history.reading(as_of_us=as_of, now_us=now_us, since_us=_since(clock))
+    shards = history.plan_shards()
+    assess = AssessShard(reading, rules, writer.scratch)
+    assessed = list(_told(engine.map(assess, shards), "assess", shards, progress))
+    sketch = reduce(add, (a.sketch for a in assessed), CorrelationSketch.zero(len(metrics)))
+    account = reduce(add, (a.account for a in assessed), history.account)
+    if not any(a.groups for a in assessed):
+        raise InputError(_nothing(history, account))
+    ruling = Ruling(plan, clock, metrics, fit_priors(sketch, len(metrics)))
+    indices = [a.index for a in assessed]
+    judge = JudgeShard(ruling, writer.scratch)
+    scores = list(_told(engine.map(judge, indices), "judge", shards, progress))
+    factors = reduce(add, scores, ScoreSketch.zero(len(metrics))).factors()
+    fleet = JudgedFleet(ruling, writer.scratch, indices, factors)
+    progress("decide", 0, 1, 0)
+    gathered = gather(fleet, writer, history, account, engine.name)
+    progress("decide", 1, 1, 0)
+    return gathered
+
+
+def _since(clock: Clock) -> int:
+    return min(clock.as_of - LOOKBACK_DAYS * 86_400_000_000, clock.reference)

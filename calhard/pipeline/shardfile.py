@@ -1,0 +1,60 @@
+"""What workers leave for the driver: Arrow streams in the night's staging folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class ShardFiles:
+    """Where one shard's groups, accumulators and judged columns lie; names are numbers."""
+
+    folder: Path
+    index: int
+
+    def path(self, kind: str) -> Path:
+        """Return the file of one kind: ``groups``, ``series`` or ``judged``."""
+        return self.folder / f"{self.index:06d}.{kind}.arrow"
+
+
+class BatchSink:
+    """Writes record batches of one schema to a file; the first batch tells the schema."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = pa.OSFile(str(path), "wb")
+        self._writer: pa.RecordBatchStreamWriter | None = None
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Append a batch."""
+        if self._writer is None:
+            self._writer = pa.ipc.new_stream(self._file, batch.schema)
+        self._writer.write_batch(batch)
+
+    def __enter__(self) -> Self:
+        """Return the sink itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file."""
+        if self._writer is not None:
+            self._writer.close()
+        self._file.close()
+
+
+def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
+    """Yield a file's batches, mapped, not copied; none of an empty file."""
+    if path.stat().st_size == 0:
+        return
+    with pa.memory_map(str(path)) as source:
+        yield from pa.ipc.open_stream(source)

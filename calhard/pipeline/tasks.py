@@ -1,0 +1,70 @@
+"""The two tasks of a worker: assess a shard, and judge it once the fleet has been seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from calhard.assess.block import Rules, assess_block
+from calhard.assess.columns import to_columns
+from calhard.assess.correlation import CorrelationSketch
+from calhard.history import Reading, RowAccount, ShardSpec, read_blocks
+from calhard.judge.batch import judge_batch
+from calhard.judge.ruling import Ruling, ScoreSketch
+from calhard.pipeline.shardfile import BatchSink, ShardFiles, read_batches
+
+
+@dataclass(frozen=True, slots=True)
+class Assessed:
+    """What the driver learns of an assessed shard."""
+
+    index: int
+    groups: int
+    sketch: CorrelationSketch
+    account: RowAccount
+
+
+@dataclass(frozen=True, slots=True)
+class AssessShard:
+    """Reads a shard and leaves its groups and accumulators in ``folder``."""
+
+    reading: Reading
+    rules: Rules
+    folder: Path
+
+    def __call__(self, spec: ShardSpec) -> Assessed:
+        """Assess one shard."""
+        files = ShardFiles(self.folder, spec.index)
+        account = RowAccount()
+        sketch = CorrelationSketch.zero(len(self.rules.metrics))
+        groups = 0
+        with BatchSink(files.path("groups")) as keys, BatchSink(files.path("series")) as series:
+            for block in read_blocks(spec, self.reading, account):
+                if not len(block):
+                    continue
+                group_batch, series_batch = assess_block(block, self.rules, sketch)
+                keys.write(group_batch)
+                series.write(series_batch)
+                groups += len(block)
+        return Assessed(spec.index, groups, sketch, account)
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeShard:
+    """Turns a shard's accumulators into judged columns, one row per series in key order."""
+
+    ruling: Ruling
+    folder: Path
+
+    def __call__(self, index: int) -> ScoreSketch:
+        """Judge one shard."""
+        files = ShardFiles(self.folder, index)
+        scores = ScoreSketch.zero(len(self.ruling.metrics))
+        batches = zip(
+            read_batches(files.path("groups")), read_batches(files.path("series")), strict=True
+        )
+        with BatchSink(files.path("judged")) as sink:
+            for groups, series in batches:
+                sink.write(judge_batch(groups, to_columns(series), self.ruling, scores))
+        files.path("series").unlink()
+        return scores

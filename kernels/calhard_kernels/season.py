@@ -1,0 +1,199 @@
+"""Season: estimate the reference's phase medians, and take them out of both windows.
+
+Rows are left-packed: the n values of a row are in columns 0 … n − 1, in time order or its reverse;
+what follows is finite padding. ``phase`` numbers the slots of a cycle, 0 … period − 1 (the hours of
+a day), in the padding too.
+
+Source: Fisher 1925 (analysis of variance); Cleveland et al. 1990 (seasonal sub-series).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from calhard_kernels._array import Array, namespace, row_dot, running_maximum, safe_divide
+from calhard_kernels.effective import ONE_SIDE, lag1_correlation
+from calhard_kernels.moments import Moments, anchor, lagged
+from calhard_kernels.special import f_p
+
+CYCLES = 4
+"""A season needs this many cycles of reference, and an effect this many values of its phase."""
+SIGNIFICANCE = 0.001
+"""Largest p of the phase effect at which a season is taken out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Season:
+    """The season of each series."""
+
+    effect: Array
+    """Phase medians less their mean, shape (S, period), in the metric's unit."""
+    p: Array
+    """p of the phase effect, shape (S,); 1 where the reference has too few cycles."""
+    found: Array
+    """Whether the effect is significant, bool, shape (S,)."""
+
+
+def remove_season(
+    reference: Array,
+    reference_phase: Array,
+    n_reference: Array,
+    analysis: Array,
+    analysis_phase: Array,
+    n_analysis: Array,
+    period: int,
+) -> tuple[Array, Array, Array]:
+    """Return both windows less the reference's season, and whether there was one, bool (S,).
+
+    The series keeps its level (effects have mean 0). Series without a significant season keep
+    every bit, and so does padding.
+
+    Parameters
+    ----------
+    reference, analysis : float64, shape (S, A) and (S, B); left-packed
+    reference_phase, analysis_phase : integer, the same shapes, 0 … period − 1
+    n_reference, n_analysis : integer, shape (S,)
+    """
+    xp = namespace(reference)
+    season = find_season(reference, reference_phase, n_reference, period)
+    if not bool(xp.any(season.found)):
+        return reference, analysis, season.found
+    a = _less(reference, reference_phase, n_reference, season)
+    b = _less(analysis, analysis_phase, n_analysis, season)
+    return a, b, season.found
+
+
+def _less(x: Array, phase: Array, n: Array, season: Season) -> Array:
+    xp = namespace(x)
+    inside = (xp.arange(x.shape[1])[None, :] < n[:, None]) & season.found[:, None]
+    return xp.where(inside, x - xp.take_along_axis(season.effect, phase, axis=1), x)
+
+
+def find_season(x: Array, phase: Array, n: Array, period: int) -> Season:
+    """Return the phase effects of each left-packed series and whether they are significant.
+
+    Effects are phase medians, 0 for a phase with fewer than 4 values. Their test is an analysis of
+    variance by phase of y_t − φy_{t−1}, φ the lag-1 correlation of what the effects leave: an
+    autocorrelated series has no season by that alone.
+    """
+    xp = namespace(x)
+    valid = xp.arange(x.shape[1])[None, :] < n[:, None]
+    y = xp.where(valid, x - anchor(x, valid)[:, None], 0.0)
+    calendar = _Calendar.of(phase, valid, period)
+    grid = calendar.spread(y, float("inf"))
+    size = xp.sum(grid < float("inf"), axis=1)
+    effect = _effects(grid, size)
+    rest = xp.where(valid, y - xp.take_along_axis(effect, phase, axis=1), 0.0)
+    white = y[:, 1:] - _phi(rest, valid, n)[:, None] * y[:, :-1]
+    white = xp.concatenate([xp.full_like(y[:, :1], float("inf")), white], axis=1)
+    p = _phase_p(calendar.spread(white, float("inf")))
+    p = xp.where(n >= CYCLES * period, p, 1.0)
+    return Season(effect, p, p <= SIGNIFICANCE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Calendar:
+    """Where the valid values of each row lie in a grid of (series, cycle, phase)."""
+
+    source: Array
+    """Flat index of every valid value in the panel, shape (V,)."""
+    target: Array
+    """Flat index of the same value in the grid, shape (V,)."""
+    shape: tuple[int, int, int]
+
+    @classmethod
+    def of(cls, phase: Array, valid: Array, period: int) -> _Calendar:
+        """Lay out the valid values, those of one phase in the order of the row."""
+        xp = namespace(phase)
+        source = xp.flatnonzero(valid)
+        cycle = _regular_cycle(phase, valid, period)
+        if cycle is None:
+            cycle = _rank_in_phase(phase, valid, period)
+        cycles = int(xp.max(cycle)) + 1 if cycle.size else 1
+        first = xp.arange(phase.shape[0])[:, None] * (cycles * period)
+        target = xp.reshape(first + cycle * period + phase, (-1,))[source]
+        return cls(source, target, (phase.shape[0], cycles, period))
+
+    def spread(self, x: Array, padding: float) -> Array:
+        """Return the values of a panel in the grid, ``padding`` where there is none."""
+        xp = namespace(x)
+        grid = xp.full(math.prod(self.shape), padding)
+        grid[self.target] = xp.reshape(x, (-1,))[self.source]
+        return xp.reshape(grid, self.shape)
+
+
+def _regular_cycle(phase: Array, valid: Array, period: int) -> Array | None:
+    """Cycle of each slot where every row counts its phases up, or down, by one; else None."""
+    xp = namespace(phase)
+    step = phase[:, 1:] - phase[:, :-1]
+    padding = ~valid[:, 1:]
+    up = xp.all((step == 1) | (step == 1 - period) | padding, axis=1)
+    down = xp.all((step == -1) | (step == period - 1) | padding, axis=1)
+    if not bool(xp.all(up | down)):
+        return None
+    first = xp.where(up, phase[:, 0], period - 1 - phase[:, 0])
+    return (xp.arange(phase.shape[1])[None, :] + first[:, None]) // period
+
+
+def _rank_in_phase(phase: Array, valid: Array, period: int) -> Array:
+    """How many earlier slots of its row share a slot's phase; padding counts as one phase more."""
+    xp = namespace(phase)
+    rows, width = phase.shape
+    key = xp.where(valid, phase, period)
+    order = xp.argsort(key.astype(xp.int16), axis=1, kind="stable")
+    ordered = xp.take_along_axis(key, order, axis=1)
+    slot = xp.arange(width)[None, :]
+    begins = xp.concatenate(
+        [xp.ones((rows, 1), dtype=bool), ordered[:, 1:] != ordered[:, :-1]], axis=1
+    )
+    rank = slot - running_maximum(xp.where(begins, slot, 0))
+    back = xp.empty_like(rank)
+    back[xp.arange(rows)[:, None], order] = rank
+    return xp.where(valid, back, 0)
+
+
+def _effects(grid: Array, size: Array) -> Array:
+    """Phase medians less their mean, 0 for a phase of fewer than `CYCLES` values, (S, period)."""
+    xp = namespace(grid)
+    ordered = xp.sort(grid, axis=1)
+    last = xp.maximum(size - 1, 0)
+    enough = size >= CYCLES
+    low, high = (
+        xp.where(enough, xp.take_along_axis(ordered, at[:, None, :], axis=1)[:, 0], 0.0)
+        for at in (last // 2, (last + 1) // 2)
+    )
+    median = low + 0.5 * (high - low)
+    mean = xp.sum(median, axis=1) / xp.maximum(xp.sum(enough, axis=1), 1)
+    return xp.where(enough, median - mean[:, None], 0.0)
+
+
+def _phi(rest: Array, valid: Array, n: Array) -> Array:
+    """Lag-1 correlation of what the effects leave."""
+    xp = namespace(rest)
+    size = n.astype(xp.float64)
+    mean = safe_divide(xp.sum(rest, axis=1), size)
+    rest = xp.where(valid, rest - mean[:, None], 0.0)
+    side = Moments(size, 0.0 * size, mean, row_dot(rest, rest), lagged(rest))
+    return lag1_correlation((side,), ONE_SIDE).phi
+
+
+def _phase_p(grid: Array) -> Array:
+    """Test the phase effect by analysis of variance; empty places of the grid hold infinity.
+
+    Sums over cycles run in the row's order, whatever the grid's height.
+    """
+    xp = namespace(grid)
+    held = grid < float("inf")
+    grid = xp.where(held, grid, 0.0)
+    size = xp.sum(held, axis=1)
+    mean = xp.sum(grid, axis=1) / xp.maximum(size, 1)
+    total = xp.sum(size, axis=1)
+    centre = xp.sum(size * mean, axis=1) / xp.maximum(total, 1)
+    between = xp.sum(size * (mean - centre[:, None]) ** 2, axis=1)
+    residual = xp.where(held, grid - mean[:, None, :], 0.0)
+    within = xp.sum(xp.sum(residual * residual, axis=1), axis=1)
+    phases = xp.sum(size > 0, axis=1)
+    freedom = total - phases - 1.0
+    p = f_p(between, within, xp.maximum(phases - 1.0, 1.0), xp.maximum(freedom, 1.0))
+    return xp.where((phases > 1) & (freedom >= 1.0), p, 1.0)
