@@ -83,7 +83,6 @@ def _counts(block: SeriesBlock, windows: Windows, ragged: Ragged, as_of: int) ->
     last = np.where(some, ragged.stop - 1, 0)
     row = last if ragged.row is None else (ragged.row[last] if len(ragged.row) else last)
     value = ragged.value[last] if len(ragged.value) else np.full(size, np.nan)
-    reported = windows.stop > windows.split
     return {
         "cadence": windows.cadence.astype(np.float64),
         "spacing": windows.spacing,
@@ -97,7 +96,6 @@ def _counts(block: SeriesBlock, windows: Windows, ragged: Ragged, as_of: int) ->
         "first_bad_day": _days(time, ragged.first_bad, ragged.first_bad >= 0, as_of),
         "last_value": np.where(some, value, np.nan),
         "last_day": _days(time, row, some, as_of),
-        "split_day": _days(time, windows.split, reported, as_of),
     }
 
 

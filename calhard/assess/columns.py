@@ -51,7 +51,6 @@ _ALWAYS = (
     "first_bad_day",
     "last_value",
     "last_day",
-    "split_day",
     "reference_median",
     "closing_run",
     "reference_run",

@@ -20,7 +20,7 @@ from calhard.judge.status import FAILED, OK
 from calhard.schema import EVIDENCE, HEADS, MICROSECONDS_PER_DAY, STATUSES, TIMESTAMP
 
 if TYPE_CHECKING:
-    from calhard.plan import RegressionPlan
+    from calhard.plan import Regression
 
 Floats = NDArray[np.float64]
 
@@ -50,7 +50,7 @@ class FleetVerdict:
 
 
 def decide(
-    batches: Iterable[pa.RecordBatch], factors: Floats, regression: RegressionPlan
+    batches: Iterable[pa.RecordBatch], factors: Floats, regression: Regression
 ) -> FleetVerdict:
     """Combine the heads of every judged series and control false discoveries over all of them.
 

@@ -96,7 +96,7 @@ def level_head(
     p, d = test.p, cohens_d(a, b)
     step = mean_difference(a, b)
     change = mean_difference(unpack(columns, "raw_a", n_a), unpack(columns, "raw_b", n_b))
-    gate, onset = lasts(columns["level_kept"], step), columns["split_day"].copy()
+    gate, onset = lasts(columns["level_kept"], step), np.full(len(n_a), np.nan)
     share_p, share_d = _share(columns, n_a, n_b)
     zero_inflated = np.isfinite(share_p)
     p = np.where(zero_inflated, np.minimum(2.0 * np.fmin(p, share_p), 1.0), p)
@@ -183,7 +183,7 @@ def slope_head(columns: Columns, correlation: Correlation, min_effect: Array) ->
         (columns["slope_kept"] * fit.slope > 0) & (np.abs(effect) >= min_effect),
         effect,
         change,
-        columns["slope_first_day"],
+        np.full(len(effect), np.nan),
     )
 
 
@@ -203,7 +203,7 @@ def variance_head(columns: Columns, correlation: Correlation) -> Head:
         gate,
         safe_divide(change, reference_sd(columns)),
         change,
-        columns["split_day"],
+        np.full(len(n_a), np.nan),
     )
 
 
@@ -218,7 +218,7 @@ def oscillation_head(columns: Columns) -> Head:
         (amplitude >= AMPLITUDE * sd) & (sd > 0) & new & steady,
         safe_divide(amplitude, sd),
         amplitude,
-        columns["split_day"],
+        np.full(len(sd), np.nan),
     )
 
 

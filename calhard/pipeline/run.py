@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import reduce
 from operator import add
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
+from typing import Any, TypeVar
 
 from calhard.assess.block import Rules
 from calhard.assess.correlation import CorrelationSketch
@@ -22,12 +19,14 @@ from calhard.engines import Engine, LocalEngine, Progress
 from calhard.errors import InputError
 from calhard.history import History, RowAccount, ShardSpec
 from calhard.judge.ruling import Ruling, ScoreSketch, fit_priors
-from calhard.pipeline.evidence import JudgedFleet
+from calhard.pipeline.fleet import JudgedFleet
 from calhard.pipeline.night import Gathered, gather, publish
-from calhard.pipeline.tasks import Assessed, AssessShard, JudgeShard
+from calhard.pipeline.tasks import AssessShard, JudgeShard
 from calhard.plan import AuditPlan
 from calhard.schema import HEADS
 from calhard.store import NightWriter, published
+
+Result = TypeVar("Result")
 
 LOOKBACK_DAYS = 1_100
 """History older than this is never read: 35 monthly samples fit."""
@@ -109,8 +108,8 @@ def run_audit(
     with NightWriter(out, night, force=force) as writer:
         tell = progress or _silent
         gathered = _audit(history, plan, newest, now_us, engine, writer, tell)
-        summary = publish(writer, gathered)
-    return AuditReport(night, summary, writer.published_path, fresh=True)
+        done = publish(writer, gathered)
+    return AuditReport(night, done.summary, done.path, fresh=True)
 
 
 def _silent(stage: str, done: int, total: int, rows: int) -> None:
@@ -126,6 +125,7 @@ def _audit(
     writer: NightWriter,
     progress: Progress,
 ) -> Gathered:
+    started = time.monotonic()
     clock = Clock.of(plan, as_of)
     catalogue = plan.metric_catalogue()
     metrics = {name: catalogue[name] for name in history.metrics}
@@ -153,10 +153,31 @@ def _audit(
     factors = reduce(add, scores, ScoreSketch.zero(len(metrics))).factors()
     fleet = JudgedFleet(ruling, writer.scratch, indices, factors)
     progress("decide", 0, 1, 0)
-    gathered = gather(fleet, writer, history, account, engine.name)
+    gathered = gather(fleet, writer, history, account, engine.name, started)
     progress("decide", 1, 1, 0)
     return gathered
 
 
 def _since(clock: Clock) -> int:
     return min(clock.as_of - LOOKBACK_DAYS * 86_400_000_000, clock.reference)
+
+
+def _told(
+    results: Iterator[Result], stage: str, shards: Sequence[ShardSpec], progress: Progress
+) -> Iterator[Result]:
+    """Pass results on and tell how far they are."""
+    progress(stage, 0, len(shards), 0)
+    rows = 0
+    for done, (result, shard) in enumerate(zip(results, shards, strict=True), start=1):
+        rows += shard.rows
+        progress(stage, done, len(shards), rows)
+        yield result
+
+
+def _nothing(history: History, account: RowAccount) -> str:
+    """Why no row was left to audit."""
+    lines = [f"{history.source}: no row can be audited"]
+    for row in account.coverage():
+        if row["count"] and row["outcome"] != "audited":
+            lines.append(f"  {row['count']} {row['unit']}(s): {row['reason']}; {row['example']}")
+    return "\n".join(lines)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from calhard.assess.block import Rules, assess_block
 from calhard.assess.columns import to_columns
 from calhard.assess.correlation import CorrelationSketch
-from calhard.history import Reading, RowAccount, ShardSpec, read_blocks
+from calhard.history import (
+    DAMAGED,
+    BadFile,
+    NotSorted,
+    Reading,
+    RowAccount,
+    ShardSpec,
+    read_blocks,
+)
 from calhard.judge.batch import judge_batch
 from calhard.judge.ruling import Ruling, ScoreSketch
 from calhard.pipeline.shardfile import BatchSink, ShardFiles, read_batches
@@ -33,15 +41,27 @@ class AssessShard:
     folder: Path
 
     def __call__(self, spec: ShardSpec) -> Assessed:
-        """Assess one shard."""
+        """Assess one shard; a file that breaks in the middle is left out as a whole."""
+        reading, refused = self.reading, RowAccount()
+        while True:
+            try:
+                found = self._attempt(spec, reading)
+            except BadFile as e:
+                reading = reading.without(e.path)
+                name = next(f.name for f in reading.files if f.path == e.path)
+                refused.reject_file(name, e.reason, DAMAGED)
+            except NotSorted:
+                spec = spec.gathered()
+            else:
+                return replace(found, account=found.account + refused)
+
+    def _attempt(self, spec: ShardSpec, reading: Reading) -> Assessed:
         files = ShardFiles(self.folder, spec.index)
         account = RowAccount()
         sketch = CorrelationSketch.zero(len(self.rules.metrics))
         groups = 0
         with BatchSink(files.path("groups")) as keys, BatchSink(files.path("series")) as series:
-            for block in read_blocks(spec, self.reading, account):
-                if not len(block):
-                    continue
+            for block in read_blocks(spec, reading, account):
                 group_batch, series_batch = assess_block(block, self.rules, sketch)
                 keys.write(group_batch)
                 series.write(series_batch)

@@ -92,8 +92,8 @@ def _step_up(p: Floats, m: float) -> Floats:
 
 def _scaled(ordered: Floats, m: float) -> Floats:
     """p_(j)·m/j of ascending p."""
-    scaled = ordered * m
-    scaled /= np.arange(1.0, ordered.size + 1.0)
+    scaled = m / np.arange(1.0, ordered.size + 1.0)  # exactly 1 at the last: its q is its p
+    scaled *= ordered
     return scaled
 
 

@@ -96,3 +96,9 @@ def test_false_discoveries_stay_below_the_level():
         proportions.append(rejected[40:].sum() / max(rejected.sum(), 1))
         assert rejected[:40].mean() > 0.4
     assert np.mean(proportions) < 0.065
+
+
+def test_a_p_exactly_at_the_level_is_rejected():
+    p = np.array([0.05, 0.05, 0.01])
+    assert bh_threshold(p, 0.05) == 0.05
+    assert np.all(bh_q_values(p) <= 0.05)

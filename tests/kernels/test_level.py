@@ -222,3 +222,9 @@ def test_healthy_series_are_called_significant_as_often_as_promised(phi):
     assert np.mean(p < 0.05) == pytest.approx(0.05, abs=0.012)
     assert np.mean(p < 0.001) < 0.0035
     assert np.mean(welch(a, b).p < 0.05) > 0.2 or phi == 0.0
+
+
+def test_the_correlation_is_held_within_its_range():
+    alternating, walking = np.tile([0.0, 1.0], 100)[None, :], np.arange(200.0)[None, :]
+    for x, phi in ((alternating, -0.6), (walking, 0.97)):
+        assert lag1_correlation([moments(x)], ONE_SIDE).phi[0] == pytest.approx(phi, rel=1e-12)

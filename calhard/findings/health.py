@@ -1,0 +1,144 @@
+"""Health of every model-class and of the fleet; compliance with the SLOs over seven nights."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from calhard.findings.columns import Objects, words
+from calhard.schema import HEALTH
+
+Group = tuple[str, str]
+STATES = ("HEALTHY", "INSUFFICIENT", "DEGRADED", "SEVERE", "CRITICAL")
+
+
+def health(
+    groups: pa.Table,
+    violations: pa.Table,
+    regressions: pa.Table,
+    improvements: pa.Table,
+    warnings: pa.Table,
+) -> pa.Table:
+    """Return one row per (model, class), `schema.HEALTH`.
+
+    CRITICAL: a confirmed critical violation or regression. SEVERE: a severe regression or a red
+    warning. DEGRADED: any other confirmed finding or an orange warning. INSUFFICIENT: nothing
+    could be audited. Else HEALTHY.
+    """
+    verdict = words(violations, "verdict")
+    confirmed = violations.filter(pa.array(verdict == "violated"))
+    counts = {
+        "violations": Counter(_keys(confirmed)),
+        "unconfirmed": Counter(_keys(violations.filter(pa.array(verdict == "unconfirmed")))),
+        "regressions": Counter(_keys(regressions)),
+        "improvements": Counter(_keys(improvements)),
+        "warnings": Counter(_keys(warnings)),
+    }
+    worst: dict[Group, int] = {}
+    _raise(worst, confirmed, "severity", {"critical": 4}, 2)
+    _raise(worst, regressions, "severity", {"critical": 4, "severe": 3}, 2)
+    _raise(worst, warnings, "warning_level", {"red": 3, "orange": 2}, 0)
+    keys = list(_keys(groups))
+    audited = groups["audited"].to_numpy()
+    state = np.array([worst.get(key, 0) for key in keys], np.int64)
+    state = np.where((state == 0) & (audited == 0), 1, state)
+    columns = {
+        "health": pa.array([STATES[i] for i in state], pa.string()),
+        **{
+            name: pa.array([count.get(key, 0) for key in keys], pa.int64())
+            for name, count in counts.items()
+        },
+    }
+    return pa.table([columns.get(n, groups[n] if n in groups.schema.names else None)
+                     for n in HEALTH.names], schema=HEALTH)
+
+
+def _keys(table: pa.Table) -> Iterable[Group]:
+    return zip(table["model_id"].to_pylist(), table["class_id"].to_pylist(), strict=True)
+
+
+def _raise(
+    worst: dict[Group, int], table: pa.Table, column: str, levels: dict[str, int], other: int
+) -> None:
+    for key, word in zip(_keys(table), words(table, column), strict=True):
+        worst[key] = max(worst.get(key, 0), levels.get(word, other))
+
+
+@dataclass(frozen=True, slots=True)
+class Compliance:
+    """Share of model-class nights without a confirmed violation, and what is left of the budget."""
+
+    nights: int
+    violated: int
+    goal: float
+
+    @property
+    def rate(self) -> float | None:
+        """1 − violated/nights; None without a night."""
+        return 1.0 - self.violated / self.nights if self.nights else None
+
+    @property
+    def budget_left(self) -> float | None:
+        """1 − (share violated)/(1 − goal): 1 untouched, 0 used up, negative overdrawn."""
+        if self.rate is None:
+            return None
+        allowed = 1.0 - self.goal
+        used = 1.0 - self.rate
+        return 1.0 - used / allowed if allowed > 0 else (1.0 if used == 0 else -1.0)
+
+
+def compliance(table: pa.Table, goal: float) -> Compliance:
+    """Return the compliance of a health table."""
+    nights, violated = (
+        int(np.sum(table[name].to_numpy())) for name in ("nights", "nights_violated")
+    )
+    return Compliance(nights, violated, goal)
+
+
+@dataclass(frozen=True, slots=True)
+class FleetHealth:
+    """Whether the fleet is healthy, and if not why."""
+
+    healthy: bool
+    reasons: tuple[str, ...]
+
+
+def fleet_health(
+    health_table: pa.Table,
+    regressions: pa.Table,
+    warnings: pa.Table,
+    *,
+    coverage: float,
+    coverage_bound: float,
+    inflation: dict[str, float],
+    cap: float,
+) -> FleetHealth:
+    """Return whether there is no critical, at most one severe, no red, and the tests are sound.
+
+    Sound: coverage reaches its bound, something was audited, and no family's raw λ exceeds the cap
+    (else the null is broken, or many are failing).
+    """
+    states: Objects = words(health_table, "health")
+    severity = words(regressions, "severity")
+    red = int(np.sum(words(warnings, "warning_level") == "red"))
+    critical = int(np.sum(states == "CRITICAL"))
+    severe = int(np.sum(severity == "severe"))
+    audited = int(np.sum(health_table["audited"].to_numpy()))
+    broken = sorted(name for name, value in inflation.items() if value > cap)
+    found = [
+        (critical > 0, f"{critical} model-classes are critical"),
+        (severe > 1, f"{severe} severe regressions"),
+        (red > 0, f"{red} red early warnings"),
+        (audited == 0, "nothing could be audited"),
+        (coverage < coverage_bound, f"coverage {coverage:.1%} is under {coverage_bound:.0%}"),
+        (
+            bool(broken),
+            f"λ above {cap:g} for {', '.join(broken[:5])}: the null is broken or many are failing",
+        ),
+    ]
+    reasons = tuple(text for holds, text in found if holds)
+    return FleetHealth(not reasons, reasons)

@@ -1,0 +1,85 @@
+"""SLO violations: beyond a bound, and whether one can be sure of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from calhard.findings.columns import Floats, Objects, floats, words
+from calhard.findings.severity import violation_severity
+from calhard.schema import VIOLATIONS
+
+if TYPE_CHECKING:
+    from calhard.plan import AuditPlan
+
+TOLERANCE = 1e-12
+"""A value at its bound is within it."""
+WINDOWS = ("week", "night")
+
+
+def violations(candidates: pa.Table, plan: AuditPlan, *, slo_p_threshold: float) -> pa.Table:
+    """Return every window that lies beyond its bound, `schema.VIOLATIONS`.
+
+    ``violated`` where p ≤ ``slo_p_threshold`` (the night's own false-discovery control) or where
+    nothing is random (p = 0); ``unconfirmed`` where noise may explain it.
+    """
+    if not plan.slo_monitoring:
+        return VIOLATIONS.empty_table()
+    parts = [
+        _of_metric(candidates.filter(pa.array(words(candidates, "metric") == name)), name, plan,
+                   window, slo_p_threshold)
+        for name in plan.metric_catalogue()
+        for window in WINDOWS
+    ]
+    table = pa.concat_tables(parts)
+    order = [("model_id", "ascending"), ("class_id", "ascending")]
+    return table.sort_by(order) if table.num_rows else table
+
+
+def _of_metric(
+    table: pa.Table, name: str, plan: AuditPlan, window: str, slo_p_threshold: float
+) -> pa.Table:
+    metric = plan.metric_catalogue()[name]
+    if metric.bound == "none" or not table.num_rows:
+        return VIOLATIONS.empty_table()
+    warn, fail = plan.thresholds_for(
+        name, table["model_id"].to_pylist(), table["class_id"].to_pylist()
+    )
+    value, base = floats(table, f"{window}_value"), floats(table, "baseline_value")
+    drift = value - base if metric.bound == "drift" else value
+    size = np.abs(drift) if metric.bound == "drift" else drift
+    rows = np.flatnonzero(np.nan_to_num(size, nan=-np.inf) > warn + TOLERANCE)
+    if not len(rows):
+        return VIOLATIONS.empty_table()
+    table, p = table.take(rows), floats(table, f"{window}_p")[rows]
+    value, drift, warn, fail = value[rows], drift[rows], warn[rows], fail[rows]
+    severe = metric.bound == "level" and name == "merged_bin_rate"
+    threshold = np.where(value > fail, fail, warn) if severe else warn
+    sure = (p <= slo_p_threshold) | (p == 0)
+    columns = {
+        "metric": pa.array([name] * len(rows), pa.string()),
+        "window": pa.array([window] * len(rows), pa.string()),
+        "current_value": pa.array(value),
+        "threshold": pa.array(threshold),
+        "drift": pa.array(drift if metric.bound == "drift" else value - warn),
+        "severity": pa.array(violation_severity(name, drift, value, warn, fail), pa.string()),
+        "direction": pa.array(_direction(metric.direction, drift, metric.bound), pa.string()),
+        "standard_error": table[f"{window}_standard_error"],
+        "p_value": pa.array(p, from_pandas=True),
+        "verdict": pa.array(np.where(sure, "violated", "unconfirmed").tolist(), pa.string()),
+        "total_samples": table[f"{window}_samples"],
+    }
+    return pa.table(
+        [columns.get(n, table[n] if n in table.schema.names else None) for n in VIOLATIONS.names],
+        schema=VIOLATIONS,
+    )
+
+
+def _direction(direction: str, drift: Floats, bound: str) -> list[str]:
+    """A drift beyond its bound may be one for the better; a level or an away-move never is."""
+    if bound != "drift" or direction == "away_is_worse":
+        return ["worse"] * len(drift)
+    worse: Objects = drift > 0 if direction == "higher_is_worse" else drift < 0
+    return ["worse" if w else "better" for w in worse]

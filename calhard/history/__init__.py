@@ -1,0 +1,17 @@
+"""Reads a history: files of any layout in, blocks of whole series out, every row accounted for."""
+
+from calhard.history.account import RowAccount
+from calhard.history.blocks import BadFile, NotSorted, read_blocks
+from calhard.history.open import DAMAGED, History
+from calhard.history.shards import Reading, ShardSpec
+
+__all__ = [
+    "DAMAGED",
+    "BadFile",
+    "History",
+    "NotSorted",
+    "Reading",
+    "RowAccount",
+    "ShardSpec",
+    "read_blocks",
+]

@@ -1,0 +1,112 @@
+"""What became of every row and file that was not audited: a sum that merges in any order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+Key = tuple[str, str]
+"""(outcome, reason)."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Example:
+    """The first row of its kind: where it stands and what is there."""
+
+    file: str
+    row: int
+    detail: str
+
+    def __str__(self) -> str:
+        """Return ``part-0.parquet, row 17: model_id is null``; rows count from 1."""
+        place = f"{self.file}, row {self.row + 1}" if self.row >= 0 else self.file
+        return f"{place}: {self.detail}" if self.detail else place
+
+
+REMEDIES = {
+    "model_id is null or empty": "give every row a model_id",
+    "class_id is null or empty": "give every row a class_id; __all__ for whole-model rows",
+    "id longer than 1,024 bytes": "use shorter names",
+    "id is not UTF-8": "write names as UTF-8",
+    "timestamp is null": "give every row a timestamp",
+    "timestamp in the future": "check the clock and the zone of the writer (windows.timezone)",
+    "timestamp before 1990": "check the unit: integers are seconds since 1970",
+    "total_samples is negative": "write the number of labels behind the row, or null",
+}
+
+
+@dataclass(slots=True)
+class RowAccount:
+    """Counts of rows by outcome and reason, and the files that could not be read.
+
+    ``RowAccount()`` is zero; ``+`` merges accounts of any shards in any order.
+    """
+
+    rows: int = 0
+    """Rows that were audited."""
+    counts: dict[Key, int] = field(default_factory=dict)
+    examples: dict[Key, Example] = field(default_factory=dict)
+    files: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Rejected files: path to (reason, remedy)."""
+
+    def add(self, outcome: str, reason: str, count: int, example: Example | None = None) -> None:
+        """Count rows of one kind."""
+        if count <= 0:
+            return
+        key = (outcome, reason)
+        self.counts[key] = self.counts.get(key, 0) + count
+        if example is not None:
+            self.examples[key] = min(self.examples.get(key, example), example)
+
+    def reject_file(self, path: str, reason: str, remedy: str) -> None:
+        """Record a file of which nothing is audited."""
+        self.files.setdefault(path, (reason, remedy))
+
+    def __add__(self, other: RowAccount) -> RowAccount:
+        """Return the account of both."""
+        merged = RowAccount(
+            self.rows + other.rows, dict(self.counts), dict(self.examples), dict(self.files)
+        )
+        for (outcome, reason), count in other.counts.items():
+            merged.add(outcome, reason, count, other.examples.get((outcome, reason)))
+        for path, (reason, remedy) in sorted(other.files.items()):
+            merged.reject_file(path, reason, remedy)
+        return merged
+
+    @property
+    def rejected(self) -> int:
+        """Rows that were rejected."""
+        return sum(n for (outcome, _), n in self.counts.items() if outcome == "rejected")
+
+    def coverage(self) -> list[Mapping[str, object]]:
+        """Return the rows of the coverage table, in a fixed order."""
+        found: list[Mapping[str, object]] = [_entry("row", "audited", "", self.rows, "", "")]
+        for outcome, reason in sorted(self.counts):
+            example = self.examples.get((outcome, reason))
+            found.append(
+                _entry(
+                    "row",
+                    outcome,
+                    reason,
+                    self.counts[outcome, reason],
+                    "" if example is None else str(example),
+                    REMEDIES.get(reason, "") if outcome == "rejected" else "",
+                )
+            )
+        for path in sorted(self.files):
+            reason, remedy = self.files[path]
+            found.append(_entry("file", "rejected", reason, 1, path, remedy))
+        return found
+
+
+def _entry(
+    unit: str, outcome: str, reason: str, count: int, example: str, remedy: str
+) -> dict[str, object]:
+    return {
+        "unit": unit,
+        "outcome": outcome,
+        "reason": reason,
+        "count": count,
+        "example": example,
+        "remedy": remedy,
+    }
