@@ -254,7 +254,10 @@ ACTIONS = pa.schema(
 COVERAGE = pa.schema(
     [
         ("unit", _S),  # row, series, file, model
-        ("outcome", _S),  # audited, insufficient, indeterminate, failed, rejected, outside, duplicate, missing
+        (
+            "outcome",
+            _S,
+        ),  # audited, insufficient, indeterminate, failed, rejected, outside, duplicate, missing
         ("reason", _S),
         ("count", _I),
         ("example", _S),  # file, column, row or series of the first one

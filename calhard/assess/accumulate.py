@@ -7,6 +7,11 @@ control) is done later from these columns, without the values. Every column has 
 from __future__ import annotations
 
 import numpy as np
+
+from calhard.assess.columns import RECENT, SHORT, Columns, pack
+from calhard.assess.panel import Panel
+from calhard.assess.sides import Sides, deseasonalised, deviations, mirrored, winsorised
+from calhard.schema import Metric
 from calhard_kernels._array import Array
 from calhard_kernels.effective import ONE_SIDE, lag1_correlation
 from calhard_kernels.failure import closing_run, longest_run
@@ -21,11 +26,6 @@ from calhard_kernels.oscillation import (
 )
 from calhard_kernels.scan import best_split, last_mean
 from calhard_kernels.slope import Trend, trend
-
-from calhard.assess.columns import RECENT, SHORT, Columns, pack
-from calhard.assess.panel import Panel
-from calhard.assess.sides import Sides, deseasonalised, deviations, mirrored, winsorised
-from calhard.schema import Metric
 
 OFFSETS = (0.0, -0.5, -0.25, 0.25, 0.5)
 """Places between two Fourier frequencies at which a cycle's amplitude is looked for."""
@@ -176,9 +176,7 @@ def trend_of(columns: Columns, n: Array) -> Trend:
         columns["slope"],
         columns["slope_centre"],
         columns["slope_time_squares"],
-        Moments(
-            n, zero, zero, columns["slope_residual_squares"], columns["slope_residual_cross"]
-        ),
+        Moments(n, zero, zero, columns["slope_residual_squares"], columns["slope_residual_cross"]),
         columns["slope_total"],
         columns["slope_curvature"],
         columns["slope_last"],

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from calhard_kernels._array import Array
 
 from calhard.assess.accumulate import accumulate
 from calhard.assess.columns import NIGHTS, Columns, accumulators
@@ -17,6 +16,7 @@ from calhard.assess.slo import slo_columns
 from calhard.assess.windows import Clock, Windows, aggregate_dense, find_windows
 from calhard.schema import MICROSECONDS_PER_DAY, Metric
 from calhard.series import SeriesBlock
+from calhard_kernels._array import Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +52,12 @@ def assess_block(
     return _groups(block), _interleaved(found, rules.heads)
 
 
-def _assess_metric(
-    block: SeriesBlock, windows: Windows, metric: Metric, rules: Rules
-) -> Columns:
+def _assess_metric(block: SeriesBlock, windows: Windows, metric: Metric, rules: Rules) -> Columns:
     ragged = sound_values(block.values[metric.name], metric, windows)
     columns = _counts(block, windows, ragged, rules.clock.as_of)
     if metric.is_count:
         columns |= _count_columns(ragged, block.timestamp, rules.clock)
-    enough = (ragged.n_reference >= rules.min_reference) & (
-        ragged.n_analysis >= rules.min_analysis
-    )
+    enough = (ragged.n_reference >= rules.min_reference) & (ragged.n_analysis >= rules.min_analysis)
     tested = enough & ~block.conflicting & (not metric.is_count)
     columns["tested"] = tested.astype(np.float64)
     weighed = metric.bound in {"drift", "level"}
@@ -105,9 +101,7 @@ def _count_columns(ragged: Ragged, time: Array, clock: Clock) -> Columns:
     row = place if ragged.row is None else ragged.row[place]
     value, size = ragged.value[place], len(ragged.start)
     night = np.floor((clock.as_of - time[row]) / (clock.as_of - clock.night)).astype(np.int64)
-    columns = {
-        f"night_mean_{k}": _totals(owner, value, night == k, size) for k in range(NIGHTS)
-    }
+    columns = {f"night_mean_{k}": _totals(owner, value, night == k, size) for k in range(NIGHTS)}
     event = np.full(size, np.iinfo(np.int64).max)
     np.minimum.at(event, owner[value > 0], time[row[value > 0]])
     bad = np.flatnonzero(ragged.first_bad >= 0)

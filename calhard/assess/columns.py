@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-from calhard_kernels._array import Array
-from calhard_kernels.moments import Moments
 
 from calhard.schema import HEADS
+from calhard_kernels._array import Array
+from calhard_kernels.moments import Moments
 
 Columns = dict[str, Array]
 """Accumulators of S series: name to float64, shape (S,); NaN where a series has none."""

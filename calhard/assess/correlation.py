@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+
+from calhard.assess.columns import SHORT, Columns, unpack
+from calhard.assess.windows import CADENCES
 from calhard_kernels._array import Array
 from calhard_kernels.effective import (
     LINEAR_TREND,
@@ -16,10 +20,6 @@ from calhard_kernels.effective import (
     lag1_correlation,
 )
 from calhard_kernels.moments import Moments
-from numpy.typing import NDArray
-
-from calhard.assess.columns import SHORT, Columns, unpack
-from calhard.assess.windows import CADENCES
 
 CORRELATED = ("level", "scan", "slope", "variance")
 """Heads whose test needs a lag-1 correlation, in the sketch's order."""

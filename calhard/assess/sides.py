@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
+from calhard.assess.panel import Panel
 from calhard_kernels._array import Array
 from calhard_kernels.order import median, winsorise
 from calhard_kernels.season import remove_season
-
-from calhard.assess.panel import Panel
 
 HOURLY, DAILY = 0, 2
 PERIODS = {HOURLY: 24, DAILY: 7}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from calhard_kernels._array import Array
 
 from calhard.assess.columns import NIGHTS, Columns
 from calhard.assess.panel import Panel
+from calhard_kernels._array import Array
 
 
 def slo_columns(panel: Panel, night_days: float) -> Columns:
@@ -35,7 +35,9 @@ def slo_columns(panel: Panel, night_days: float) -> Columns:
 
 def _renamed(columns: Columns) -> Columns:
     """Nights are called night_mean_k and night_kish_k."""
-    nights = {f"{kind}_{k}": f"night_{kind}_{k}" for k in range(NIGHTS) for kind in ("mean", "kish")}
+    nights = {
+        f"{kind}_{k}": f"night_{kind}_{k}" for k in range(NIGHTS) for kind in ("mean", "kish")
+    }
     return {nights.get(name, name): value for name, value in columns.items()}
 
 

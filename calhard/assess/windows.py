@@ -24,6 +24,7 @@ _CADENCE_LIMITS = np.array([1.5, 18.0, 36.0]) * MICROSECONDS_PER_HOUR
 SPARSE_SPACING = 1.05 * MICROSECONDS_PER_DAY
 """Above this median spacing windows are counted in samples, not in time."""
 SPARSE_REFERENCE, SPARSE_ANALYSIS = 28, 7
+LOOKBACK_DAYS = 1_100
 _SLOT_WIDTHS = tuple(h * MICROSECONDS_PER_HOUR for h in (1, 2, 3, 4, 6, 8, 12, 24))
 
 
@@ -57,6 +58,11 @@ class Clock:
     reference_samples: int | None
     analysis_samples: int | None
     max_slots: int
+
+    @property
+    def lookback(self) -> int:
+        """The instant before which nothing is ever read: 35 monthly samples fit."""
+        return min(self.as_of - LOOKBACK_DAYS * MICROSECONDS_PER_DAY, self.reference)
 
     @property
     def night_days(self) -> float:

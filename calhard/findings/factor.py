@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from calhard_kernels.fdr import bh_q_values
 from scipy.stats import hypergeom
+
+from calhard_kernels.fdr import bh_q_values
 
 MAX_Q = 0.05
 

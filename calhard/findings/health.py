@@ -53,8 +53,10 @@ def health(
             for name, count in counts.items()
         },
     }
-    return pa.table([columns.get(n, groups[n] if n in groups.schema.names else None)
-                     for n in HEALTH.names], schema=HEALTH)
+    return pa.table(
+        [columns.get(n, groups[n] if n in groups.schema.names else None) for n in HEALTH.names],
+        schema=HEALTH,
+    )
 
 
 def _keys(table: pa.Table) -> Iterable[Group]:

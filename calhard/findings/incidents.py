@@ -233,4 +233,3 @@ def _summary(cluster: Cluster, models_total: int) -> str:
         f"{len(cluster.models)} model(s), {share:.1%} of the audited ones. Worst: {worst.kind} of "
         f"{worst.metric} in {worst.model_id} / {worst.class_id}{told}."
     )
-

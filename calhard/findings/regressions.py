@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from calhard.findings.columns import Objects, floats, words
+from calhard.findings.columns import Floats, Objects, floats, words
 from calhard.findings.severity import REGRESSION_SCALE, regression_severity
 from calhard.schema import REGRESSIONS, TIMESTAMP
 
@@ -37,22 +37,20 @@ def _changes(candidates: pa.Table, plan: AuditPlan, as_of_us: int, *, worse: boo
     severity = _severity(table, plan, metric, kind)
     size = table.num_rows
     as_of = pa.array(np.full(size, as_of_us), pa.int64()).cast(TIMESTAMP)
-    failed = kind == "MetricFailure"
     columns = {
         "regression_type": pa.array(kind, pa.string()),
         "severity": pa.array([REGRESSION_SCALE[i] for i in severity], pa.string()),
         "direction": pa.array(["worse" if worse else "better"] * size, pa.string()),
         "detected_at": as_of,
         "baseline_value": table["reference_mean"],
-        "current_value": pa.array(
-            np.where(failed, floats(table, "last_value"), floats(table, "analysis_mean")),
-            from_pandas=True,
-        ),
+        "current_value": pa.array(_current(table, kind), from_pandas=True),
         "change_magnitude": table["change"],
         "detail": pa.array(_details(table, kind), pa.string()),
     }
-    return pa.table([columns.get(n, table[n] if n in table.schema.names else None)
-                     for n in REGRESSIONS.names], schema=REGRESSIONS)
+    return pa.table(
+        [columns.get(n, table[n] if n in table.schema.names else None) for n in REGRESSIONS.names],
+        schema=REGRESSIONS,
+    )
 
 
 def _confirmed(table: pa.Table, plan: AuditPlan) -> Objects:
@@ -71,11 +69,18 @@ def _severity(table: pa.Table, plan: AuditPlan, metric: Objects, kind: Objects) 
         keys = [models[r] for r in rows], [classes[r] for r in rows]
         bound, _ = plan.thresholds_for(name, *keys)
         importance = np.full(len(rows), catalogue[name].importance)
-        level[rows] = regression_severity(
-            effect[rows], change[rows], importance, kind[rows], bound
-        )
-    level[(metric == "score_range_violations") & (kind == "MetricFailure")] = 3
+        level[rows] = regression_severity(effect[rows], change[rows], importance, kind[rows], bound)
+    happened = floats(table, "week_value") > 0
+    level[(metric == "score_range_violations") & (kind == "MetricFailure") & happened] = 3
     return level
+
+
+def _current(table: pa.Table, kind: Objects) -> Floats:
+    """The level after a jump, the last value of a failed metric, else the analysis window's mean."""
+    value = floats(table, "analysis_mean")
+    after = floats(table, "reference_mean") + floats(table, "change")
+    value = np.where(kind == "SuddenJump", after, value)
+    return np.where(kind == "MetricFailure", floats(table, "last_value"), value)
 
 
 def _details(table: pa.Table, kind: Objects) -> list[str]:

@@ -28,8 +28,13 @@ def violations(candidates: pa.Table, plan: AuditPlan, *, slo_p_threshold: float)
     if not plan.slo_monitoring:
         return VIOLATIONS.empty_table()
     parts = [
-        _of_metric(candidates.filter(pa.array(words(candidates, "metric") == name)), name, plan,
-                   window, slo_p_threshold)
+        _of_metric(
+            candidates.filter(pa.array(words(candidates, "metric") == name)),
+            name,
+            plan,
+            window,
+            slo_p_threshold,
+        )
         for name in plan.metric_catalogue()
         for window in WINDOWS
     ]

@@ -45,8 +45,10 @@ def early_warnings(candidates: pa.Table, violations: pa.Table, plan: AuditPlan) 
         "current_value": table["week_value"],
         "q_value": table["slope_q"],
     }
-    return pa.table([columns.get(n, table[n] if n in table.schema.names else None)
-                     for n in WARNINGS.names], schema=WARNINGS)
+    return pa.table(
+        [columns.get(n, table[n] if n in table.schema.names else None) for n in WARNINGS.names],
+        schema=WARNINGS,
+    )
 
 
 def _level(risk: float) -> str:

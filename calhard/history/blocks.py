@@ -53,9 +53,7 @@ def read_blocks(spec: ShardSpec, reading: Reading, account: RowAccount) -> Itera
         yield from _gathered(list(parts), keys, account)
 
 
-def _clean_parts(
-    pieces: Sequence[Piece], reading: Reading, cleaner: Cleaner
-) -> Iterator[Rows]:
+def _clean_parts(pieces: Sequence[Piece], reading: Reading, cleaner: Cleaner) -> Iterator[Rows]:
     for piece in pieces:
         file = reading.files[piece.file]
         if file.path in reading.excluded:
@@ -213,4 +211,3 @@ def _deployed(rows: Rows, version: NDArray[np.int32], offsets: Ints) -> Ints:
     changed = (version >= 0) & (before >= begin) & (version[before] != version)
     last = np.maximum.accumulate(np.where(changed, place, -1))[offsets[1:] - 1]
     return np.where(last >= offsets[:-1], rows.timestamp[last], -1)
-

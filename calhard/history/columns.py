@@ -85,9 +85,7 @@ def plan_columns(
         if mapping.get(name, name) in schema.names:
             source[name] = mapping.get(name, name)
     used = set(source.values())
-    tags = [
-        f.name for f in schema if f.name not in used | NOT_TAGS and is_text(f.type)
-    ]
+    tags = [f.name for f in schema if f.name not in used | NOT_TAGS and is_text(f.type)]
     source |= {tag: tag for tag in tags}
     _check_types(schema, source, present)
     extra = tuple(name for name in constants if name not in KEY_COLUMNS)
@@ -213,9 +211,7 @@ def to_microseconds(column: pa.Array, timezone: str | None) -> pa.Array:
     if pa.types.is_date(kind):
         column = column.cast(pa.timestamp("ms"))
     if timezone is not None and column.type.tz is None:
-        column = pc.assume_timezone(
-            column, timezone, ambiguous="earliest", nonexistent="earliest"
-        )
+        column = pc.assume_timezone(column, timezone, ambiguous="earliest", nonexistent="earliest")
     return pc.cast(column, pa.timestamp("us", tz=column.type.tz), safe=False).cast(pa.int64())
 
 

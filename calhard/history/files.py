@@ -9,9 +9,9 @@ from pathlib import PurePosixPath
 from urllib.parse import unquote
 
 import pyarrow as pa
-import pyarrow.csv as csv
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
+from pyarrow import csv
 
 from calhard.errors import InputError
 from calhard.history.columns import ColumnPlan

@@ -122,9 +122,7 @@ class History:
         try:
             for column in self._column(index, "timestamp"):
                 stamps = to_microseconds(column, self.timezone)
-                sound = pc.and_(
-                    pc.less_equal(stamps, latest), pc.greater_equal(stamps, YEAR_1990)
-                )
+                sound = pc.and_(pc.less_equal(stamps, latest), pc.greater_equal(stamps, YEAR_1990))
                 found = pc.max(stamps.filter(sound)).as_py()
                 newest = found if newest is None else max(newest, found or newest)
         except (pa.ArrowException, OSError, EOFError, ColumnError):
@@ -226,8 +224,6 @@ def _row_group_extents(metadata, file: int, column: str) -> list[Extent] | None:
         if part.num_rows and (statistics is None or not isinstance(statistics.min, str)):
             return None
         if part.num_rows:
-            found.append(
-                Extent(file, group, row, part.num_rows, statistics.min, statistics.max)
-            )
+            found.append(Extent(file, group, row, part.num_rows, statistics.min, statistics.max))
         row += part.num_rows
     return found

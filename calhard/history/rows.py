@@ -133,7 +133,9 @@ class Cleaner:
         known = time.is_valid().to_numpy(zero_copy_only=False)
         stamp = time.fill_null(0).to_numpy(zero_copy_only=False)
         weight = self._floats(batch, plan, "total_samples")
-        keep = self._refuse(batch, plan, (model, class_, pair), (known, stamp), weight, (file, first_row))
+        keep = self._refuse(
+            batch, plan, (model, class_, pair), (known, stamp), weight, (file, first_row)
+        )
         rows = Rows(
             pair,
             stamp,
@@ -267,7 +269,9 @@ class _Ids:
             verdict.append(problem)
             names.append(text)
         index = column.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-        problems = np.array([*verdict, 1], np.int64)[index] if raw else np.ones(len(index), np.int64)
+        problems = (
+            np.array([*verdict, 1], np.int64)[index] if raw else np.ones(len(index), np.int64)
+        )
         code = np.where(problems == 0, index, -1)
         return cls(names, code, problems == 2, problems == 3)
 

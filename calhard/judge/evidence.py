@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-from calhard_kernels._array import Array
-from calhard_kernels.fdr import bh_q_values, bh_threshold, by_q_values
 from numpy.typing import NDArray
 
 from calhard.assess.columns import NIGHTS, Columns, to_columns
@@ -18,6 +16,8 @@ from calhard.judge.ruling import Ruling
 from calhard.judge.selection import combine, deflated, effects, is_worse, kinds
 from calhard.judge.status import FAILED, OK
 from calhard.schema import EVIDENCE, HEADS, MICROSECONDS_PER_DAY, STATUSES, TIMESTAMP
+from calhard_kernels._array import Array
+from calhard_kernels.fdr import bh_q_values, bh_threshold, by_q_values
 
 if TYPE_CHECKING:
     from calhard.plan import Regression
@@ -153,9 +153,7 @@ def _keys(
         "class_id": groups["class_id"].take(take),
         "metric": pa.array(names[columns["metric"]], pa.string()),
         "cadence": pa.array(cadence, pa.string()),
-        "model_version": groups[version].take(take)
-        if known
-        else pa.nulls(len(group), pa.string()),
+        "model_version": groups[version].take(take) if known else pa.nulls(len(group), pa.string()),
         "deployed_at": pa.array(deployed, mask=~inside).cast(TIMESTAMP),
     }
 

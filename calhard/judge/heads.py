@@ -9,6 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+
+from calhard.assess.accumulate import trend_of
+from calhard.assess.columns import RECENT, SHORT, Columns, unpack
+from calhard.assess.correlation import CORRELATED, head_correlation
 from calhard_kernels._array import Array, safe_divide
 from calhard_kernels.effective import (
     TWO_SIDES,
@@ -24,10 +28,6 @@ from calhard_kernels.moments import Moments, mean_difference
 from calhard_kernels.scan_null import ScanNull, scan_p
 from calhard_kernels.slope import slope_test
 from calhard_kernels.welch import Test, cohens_d
-
-from calhard.assess.accumulate import trend_of
-from calhard.assess.columns import RECENT, SHORT, Columns, unpack
-from calhard.assess.correlation import CORRELATED, head_correlation
 
 KEPT = 0.5
 """The last slots keep at least this share of a step, else it was a transient that went away."""
@@ -83,9 +83,7 @@ def level_test(columns: Columns, correlation: Correlation) -> Test:
     return effective_welch(a, b, correlation)
 
 
-def level_head(
-    columns: Columns, correlation: Correlation, test: Test, min_effect: Array
-) -> Head:
+def level_head(columns: Columns, correlation: Correlation, test: Test, min_effect: Array) -> Head:
     """Level, known split: Welch with effective sizes; short windows by their last slots.
 
     A series that sits at its lower bound half of the time is also tested by its share of slots
@@ -160,11 +158,12 @@ def scan_head(
     p0 = pooled_welch(a, b, correlation).p
     p = scan_p(p0, a.n + b.n, correlation.phi, table)
     gate = (np.abs(d) >= min_effect) & lasts(columns["scan_kept"], step)
+    change = columns["scan_change"]
     return Head(
         np.where(columns["scan_found"] > 0, p, np.nan),
         gate,
-        d,
-        columns["scan_change"],
+        safe_divide(change, reference_sd(columns)),
+        change,
         columns["scan_day"],
     )
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from calhard_kernels._array import Array, safe_divide
-from calhard_kernels.effective import Correlation
-from calhard_kernels.slope import forecast, slope_test
-from calhard_kernels.special import student_t_sf
 from scipy.special import stdtrit
 
 from calhard.assess.accumulate import trend_of
 from calhard.assess.columns import Columns
 from calhard.schema import MICROSECONDS_PER_DAY
+from calhard_kernels._array import Array, safe_divide
+from calhard_kernels.effective import Correlation
+from calhard_kernels.slope import forecast, slope_test
+from calhard_kernels.special import student_t_sf
 
 LONGEST_DAYS = 14.0
 """A breach further away than this is not predicted."""

@@ -10,14 +10,14 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 import numpy as np
-from calhard_kernels.effective import Prior
-from calhard_kernels.inflation import inflation_from_histogram, score_histogram
-from calhard_kernels.scan_null import ScanNull
 from numpy.typing import NDArray
 
 from calhard.assess.correlation import CORRELATED, CorrelationSketch
 from calhard.assess.windows import CADENCES, Clock
 from calhard.schema import HEADS, Metric
+from calhard_kernels.effective import Prior
+from calhard_kernels.inflation import inflation_from_histogram, score_histogram
+from calhard_kernels.scan_null import ScanNull
 
 if TYPE_CHECKING:
     from calhard.plan import AuditPlan
@@ -40,9 +40,7 @@ class Ruling:
         return {(c, head): p for (m, c, head), p in self.priors.items() if m == metric}
 
 
-def fit_priors(
-    sketch: CorrelationSketch, metrics: int
-) -> dict[tuple[int, int, str], Prior | None]:
+def fit_priors(sketch: CorrelationSketch, metrics: int) -> dict[tuple[int, int, str], Prior | None]:
     """Return the prior of every family and head of a fleet's sketch."""
     return {
         (m, c, head): sketch.prior(m, c, head)
@@ -67,7 +65,9 @@ class ScoreSketch:
         """Return the sketch of both fleets together."""
         return ScoreSketch(self.counts + other.counts)
 
-    def add(self, metric: int, head: str, cadence: NDArray[np.int64], p: NDArray[np.float64]) -> None:
+    def add(
+        self, metric: int, head: str, cadence: NDArray[np.int64], p: NDArray[np.float64]
+    ) -> None:
         """Count the p-values of one head of one metric; NaN is ignored."""
         for c in np.unique(cadence):
             self.counts[metric, c, HEADS.index(head)] += score_histogram(p[cadence == c])

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from calhard_kernels._array import Array
-from calhard_kernels.inflation import deflate
 from numpy.typing import NDArray
 
 from calhard.assess.columns import Columns
 from calhard.judge.status import FAILED
 from calhard.schema import HEADS, Direction
+from calhard_kernels._array import Array
+from calhard_kernels.inflation import deflate
 
 JUMP, DRIFT, VARIANCE, OSCILLATION, FAILURE = (
     "SuddenJump",

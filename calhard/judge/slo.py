@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
+from calhard.assess.columns import NIGHTS, Columns, unpack
 from calhard_kernels._array import Array, safe_divide
 from calhard_kernels.effective import Correlation, effective_df, variance_inflation
 from calhard_kernels.moments import Moments
 from calhard_kernels.special import student_t_sf
-
-from calhard.assess.columns import NIGHTS, Columns, unpack
 
 TOLERANCE = 1e-12
 """A value at its bound is within it."""
@@ -60,18 +60,14 @@ def baseline(columns: Columns, correlation: Correlation) -> Baseline:
     phi, kish = correlation.phi, np.maximum(columns["kish_a"], 1.0)
     variance = _slot_variance(a, phi)
     error = variance * variance_inflation(phi, kish) / kish
-    return Baseline(
-        columns["mean_a"], error, variance, phi, correlation.v, effective_df(phi, a.n)
-    )
+    return Baseline(columns["mean_a"], error, variance, phi, correlation.v, effective_df(phi, a.n))
 
 
 def _slot_variance(side: Moments, phi: Array) -> Array:
     return side.squares / np.maximum(side.n - variance_inflation(phi, side.n), 1.0)
 
 
-def week(
-    columns: Columns, base: Baseline, bound: Array, kind: str, explained: Array
-) -> Window:
+def week(columns: Columns, base: Baseline, bound: Array, kind: str, explained: Array) -> Window:
     """Return the analysis window against its bound, with its own variance.
 
     ``explained`` is the drift that a change of the number of labels explains (0 without one).
@@ -136,7 +132,7 @@ def _welch_df(variance: Array, df: Array, base: Baseline) -> Array:
 
 
 def _bound_p(distance: Array, bound: Array, error: Array, df: Array, *, two_sided: bool) -> Array:
-    """p = T(−(|Δ| − b)/SE) + T(−(|Δ| + b)/SE) for |Δ| ≤ b; one-sided for a level."""
+    """P = T(−(|Δ| − b)/SE) + T(−(|Δ| + b)/SE) for |Δ| ≤ b; one-sided for a level."""
     scale = np.where(error > 0, error, 1.0)
     if not two_sided:
         return student_t_sf((distance - bound) / scale, df)

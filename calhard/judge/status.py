@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from calhard_kernels._array import Array, safe_divide
 
 from calhard.assess.columns import Columns
 from calhard.schema import MICROSECONDS_PER_DAY, STATUSES, Metric
+from calhard_kernels._array import Array, safe_divide
 
 OK, INSUFFICIENT, INDETERMINATE, FAILED = range(len(STATUSES))
 

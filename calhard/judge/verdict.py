@@ -5,10 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from calhard_kernels._array import Array
-from calhard_kernels.effective import Correlation
-from calhard_kernels.slope import Trend
-from calhard_kernels.welch import Test, cohens_d, welch
 
 from calhard.assess.accumulate import trend_of
 from calhard.assess.columns import NIGHTS, SHORT, Columns, unpack
@@ -19,6 +15,10 @@ from calhard.judge.ruling import Ruling, scan_null
 from calhard.judge.slo import Window, baseline, nights, tau_shift, week
 from calhard.judge.status import FAILED, OK, Status, Tolerance, judge_status
 from calhard.schema import HEADS, Metric
+from calhard_kernels._array import Array
+from calhard_kernels.effective import Correlation
+from calhard_kernels.slope import Trend
+from calhard_kernels.welch import Test, cohens_d, welch
 
 CALIBRATION_ERRORS = frozenset({"aece", "dece"})
 """Metrics that move with the number of labels alone."""
@@ -209,9 +209,7 @@ def _window(name: str, window: Window) -> Columns:
 def judged_names() -> tuple[str, ...]:
     """Return the names of all judged columns, in order; what a series lacks is NaN."""
     heads = tuple(
-        f"{name}_{head}"
-        for head in HEADS
-        for name in ("p", "open", "effect", "change", "onset")
+        f"{name}_{head}" for head in HEADS for name in ("p", "open", "effect", "change", "onset")
     )
     nights_ = tuple(f"night_{name}_{k}" for k in range(NIGHTS) for name in ("p", "beyond"))
     windows = tuple(

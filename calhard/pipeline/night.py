@@ -140,10 +140,23 @@ def _with_silent(
     counts = {"audited": 0, "failed": 1, "insufficient": 0, "indeterminate": 0}
     nights = {"nights": 0, "nights_violated": 0, "class_id": WHOLE_MODEL}
     return (
-        pa.concat_tables([candidates, pa.Table.from_pylist(
-            [{"model_id": model, **key, **told} for model in silent], schema=CANDIDATE)]),
-        pa.concat_tables([groups, pa.Table.from_pylist(
-            [{"model_id": model, **counts, **nights} for model in silent], schema=groups.schema)]),
+        pa.concat_tables(
+            [
+                candidates,
+                pa.Table.from_pylist(
+                    [{"model_id": model, **key, **told} for model in silent], schema=CANDIDATE
+                ),
+            ]
+        ),
+        pa.concat_tables(
+            [
+                groups,
+                pa.Table.from_pylist(
+                    [{"model_id": model, **counts, **nights} for model in silent],
+                    schema=groups.schema,
+                ),
+            ]
+        ),
     )
 
 
@@ -201,8 +214,14 @@ def _coverage(
     rows.append(_entry("model", "audited", "", _audited_models(groups)))
     for model in silent:
         rows.append(
-            _entry("model", "missing", "expected, but has no row", 1, model,
-                   "check that it reports, or take it off expected_models")
+            _entry(
+                "model",
+                "missing",
+                "expected, but has no row",
+                1,
+                model,
+                "check that it reports, or take it off expected_models",
+            )
         )
     return pa.Table.from_pylist(rows, schema=COVERAGE)
 
@@ -210,8 +229,14 @@ def _coverage(
 def _entry(
     unit: str, outcome: str, reason: str, count: int, example: str = "", remedy: str = ""
 ) -> dict[str, object]:
-    return {"unit": unit, "outcome": outcome, "reason": reason, "count": count,
-            "example": example, "remedy": remedy}
+    return {
+        "unit": unit,
+        "outcome": outcome,
+        "reason": reason,
+        "count": count,
+        "example": example,
+        "remedy": remedy,
+    }
 
 
 def coverage_share(series: dict[str, int], rows: int, rejected: int, files: int, bad: int) -> float:

@@ -28,9 +28,6 @@ from calhard.store import NightWriter, published
 
 Result = TypeVar("Result")
 
-LOOKBACK_DAYS = 1_100
-"""History older than this is never read: 35 monthly samples fit."""
-
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
@@ -138,7 +135,7 @@ def _audit(
         plan.windows.min_analysis,
         plan.windows.restart_on_deployment,
     )
-    reading = history.reading(as_of_us=as_of, now_us=now_us, since_us=_since(clock))
+    reading = history.reading(as_of_us=as_of, now_us=now_us, since_us=clock.lookback)
     shards = history.plan_shards()
     assess = AssessShard(reading, rules, writer.scratch)
     assessed = list(_told(engine.map(assess, shards), "assess", shards, progress))
@@ -156,10 +153,6 @@ def _audit(
     gathered = gather(fleet, writer, history, account, engine.name, started)
     progress("decide", 1, 1, 0)
     return gathered
-
-
-def _since(clock: Clock) -> int:
-    return min(clock.as_of - LOOKBACK_DAYS * 86_400_000_000, clock.reference)
 
 
 def _told(

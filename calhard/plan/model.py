@@ -38,9 +38,7 @@ def _sealed(value: Any) -> Any:
 
 
 Sealed = Annotated[dict[str, Any], BeforeValidator(_sealed)]
-Days = Annotated[
-    str, BeforeValidator(lambda value: format_duration(parse_duration(value)))
-]
+Days = Annotated[str, BeforeValidator(lambda value: format_duration(parse_duration(value)))]
 
 
 class Section(BaseModel):

@@ -14,23 +14,64 @@ LISTED = 200
 TABLES = {
     "violations": (
         "SLO violations",
-        ("model_id", "class_id", "metric", "window", "severity", "verdict", "current_value",
-         "baseline_value", "threshold", "standard_error", "p_value"),
+        (
+            "model_id",
+            "class_id",
+            "metric",
+            "window",
+            "severity",
+            "verdict",
+            "current_value",
+            "baseline_value",
+            "threshold",
+            "standard_error",
+            "p_value",
+        ),
     ),
     "regressions": (
         "Regressions",
-        ("model_id", "class_id", "metric", "regression_type", "severity", "onset",
-         "baseline_value", "current_value", "effect_size", "q_value", "detail"),
+        (
+            "model_id",
+            "class_id",
+            "metric",
+            "regression_type",
+            "severity",
+            "onset",
+            "baseline_value",
+            "current_value",
+            "effect_size",
+            "q_value",
+            "detail",
+        ),
     ),
     "warnings": (
         "Early warnings",
-        ("model_id", "class_id", "metric", "warning_level", "risk", "predicted_value",
-         "interval_low", "interval_high", "predicted_breach_at", "recommended_actions"),
+        (
+            "model_id",
+            "class_id",
+            "metric",
+            "warning_level",
+            "risk",
+            "predicted_value",
+            "interval_low",
+            "interval_high",
+            "predicted_breach_at",
+            "recommended_actions",
+        ),
     ),
     "improvements": (
         "Improvements",
-        ("model_id", "class_id", "metric", "regression_type", "onset", "baseline_value",
-         "current_value", "effect_size", "q_value"),
+        (
+            "model_id",
+            "class_id",
+            "metric",
+            "regression_type",
+            "onset",
+            "baseline_value",
+            "current_value",
+            "effect_size",
+            "q_value",
+        ),
     ),
     "coverage": ("Coverage", ("unit", "outcome", "reason", "count", "example", "remedy")),
 }
@@ -80,12 +121,16 @@ def html_report(night: NightReport) -> str:
                 "total": table.num_rows,
             }
         )
-    page: str = _environment().get_template("report.html").render(
-        night=night.night,
-        summary=night.summary,
-        incidents=night.rows("incidents", LISTED),
-        incidents_rest=max(night.tables["incidents"].num_rows - LISTED, 0),
-        tables=tables,
-        configuration=night.configuration,
+    page: str = (
+        _environment()
+        .get_template("report.html")
+        .render(
+            night=night.night,
+            summary=night.summary,
+            incidents=night.rows("incidents", LISTED),
+            incidents_rest=max(night.tables["incidents"].num_rows - LISTED, 0),
+            tables=tables,
+            configuration=night.configuration,
+        )
     )
     return page

@@ -19,6 +19,8 @@ def _shown(character: str) -> str:
     if unicodedata.category(character) not in _UNSEEN:
         return character
     code = ord(character)
-    return f"\\x{code:02x}" if code < 0x100 else (
-        f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    return (
+        f"\\x{code:02x}"
+        if code < 0x100
+        else (f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}")
     )

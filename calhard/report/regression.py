@@ -59,7 +59,9 @@ def _regression(row: dict[str, Any]) -> str:
 
 
 def _warnings(night: NightReport) -> list[str]:
-    rows = sorted(night.rows("warnings"), key=lambda r: (LEVELS.index(r["warning_level"]), -r["risk"]))
+    rows = sorted(
+        night.rows("warnings"), key=lambda r: (LEVELS.index(r["warning_level"]), -r["risk"])
+    )
     lines = []
     for row in rows[:LISTED]:
         breach = row["predicted_breach_at"]

@@ -47,7 +47,9 @@ def _listed(*parts: str) -> str:
 def terminal_summary(night: NightReport, console: Console, where: str = "") -> None:
     """Print the night: its verdict, its incidents by urgency, its coverage, where to look."""
     summary = night.summary
-    style = {"healthy": "bold green", "unhealthy": "bold red"}.get(summary["verdict"], "bold yellow")
+    style = {"healthy": "bold green", "unhealthy": "bold red"}.get(
+        summary["verdict"], "bold yellow"
+    )
     console.print(Text(f"{night.night}  {summary['verdict'].upper()}", style=style))
     console.print(Text(summary["sentence"]))
     for reason in summary["reasons"]:

@@ -64,9 +64,7 @@ def _compliance(night: NightReport) -> list[str]:
 
 def _by_severity(night: NightReport) -> list[str]:
     table = night.tables["violations"]
-    pairs = Counter(
-        zip(*(table[n].to_pylist() for n in ("severity", "verdict")), strict=True)
-    )
+    pairs = Counter(zip(*(table[n].to_pylist() for n in ("severity", "verdict")), strict=True))
     lines = [f"{'Severity':<12}{'violated':>10}{'unconfirmed':>14}"]
     for name in SEVERITIES:
         sure, unsure = pairs[name, "violated"], pairs[name, "unconfirmed"]

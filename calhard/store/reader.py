@@ -76,9 +76,7 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as e:
-        raise InputError(
-            f"{path}: cannot be read ({e}); audit the night again with --force"
-        ) from e
+        raise InputError(f"{path}: cannot be read ({e}); audit the night again with --force") from e
     return content
 
 

@@ -210,6 +210,4 @@ def _told(out: Path) -> Iterator[None]:
     except OSError as e:
         remedy = _REMEDIES.get(e.errno or 0, "check the disk and run again")
         place = e.filename or out
-        raise PublishError(
-            f"{place}: {e.strerror or e}; nothing was published: {remedy}"
-        ) from e
+        raise PublishError(f"{place}: {e.strerror or e}; nothing was published: {remedy}") from e

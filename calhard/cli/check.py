@@ -1,0 +1,38 @@
+"""``calhard check``: what an audit would cover."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from calhard.cli import options
+
+
+@click.command("check", no_args_is_help=True)
+@click.argument("history")
+@options.config
+@options.as_of
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of words.")
+def command(*, history: str, config: Path | None, as_of: str | None, as_json: bool) -> int:
+    """Read all of HISTORY and say what an audit would cover, and what it would reject and why.
+
+    Ends with 0 if nothing would be rejected, with 3 if something would.
+
+    \b
+    Examples:
+      calhard check history/
+      calhard check history.csv --config calhard.toml --json
+    """
+    from rich.console import Console
+
+    from calhard.history.check import check_history, print_check
+
+    plan = options.load_plan(config, None)
+    found = check_history(history, plan, as_of_us=options.parse_instant(as_of))
+    if as_json:
+        click.echo(json.dumps(found.to_dict(), indent=2, sort_keys=True, ensure_ascii=False))
+    else:
+        print_check(found, Console(highlight=False, markup=False, soft_wrap=True))
+    return 0 if found.sound else 3

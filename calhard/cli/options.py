@@ -1,0 +1,61 @@
+"""Options that several commands share, and the plan they make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from calhard.errors import ConfigError
+
+if TYPE_CHECKING:
+    from calhard.plan import AuditPlan
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+config = click.option(
+    "--config",
+    "-c",
+    type=click.Path(path_type=Path),
+    help="calhard.toml; every key has a default, so none is needed.",
+)
+fleet = click.option("--fleet", help="Name of the fleet in reports (overrides the configuration).")
+as_of = click.option(
+    "--as-of",
+    metavar="ISO",
+    help="The audit's moment, such as 2026-05-31T00:00Z; the newest timestamp by default.",
+)
+out_argument = click.argument("out", type=click.Path(path_type=Path))
+night = click.option("--night", metavar="YYYY-MM-DD", help="The latest night by default.")
+
+
+def load_plan(path: Path | None, name: str | None) -> AuditPlan:
+    """Return the plan of a file, or the default one, with the fleet's name from the command."""
+    from calhard.plan import AuditPlan
+
+    plan = AuditPlan() if path is None else AuditPlan.from_toml(path)
+    return plan if name is None else plan.model_copy(update={"fleet": name})
+
+
+def parse_instant(text: str | None) -> int | None:
+    """Return an ISO instant as microseconds since 1970 UTC; naive ones are UTC.
+
+    Raises
+    ------
+    ConfigError
+        Not an ISO date or instant.
+    """
+    if text is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as e:
+        raise ConfigError(
+            f"--as-of {text!r} is no ISO instant; write one such as 2026-05-31T00:00Z"
+        ) from e
+    if instant.tzinfo is None:
+        instant = instant.replace(tzinfo=UTC)
+    return round(instant.timestamp() * 1e6)

@@ -1,0 +1,69 @@
+"""Progress on stderr: a bar on a terminal, a line every few seconds in a log, or nothing."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from calhard.engines import Progress as Tell
+
+LOG_SECONDS = 5.0
+STAGES = {"assess": "reading and assessing", "judge": "judging", "decide": "deciding"}
+
+
+@contextmanager
+def progress(*, quiet: bool) -> Iterator[Tell | None]:
+    """Give a callable that shows how far an audit is; None where nothing is to be shown."""
+    if quiet:
+        yield None
+    elif sys.stderr.isatty():
+        with _bar() as bar:
+            yield bar
+    else:
+        yield _log()
+
+
+@contextmanager
+def _bar() -> Iterator[Tell]:
+    columns = (
+        TextColumn("{task.description:<22}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("shards  {task.fields[rows]:,} rows"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        tasks = {name: shown.add_task(text, total=None, rows=0) for name, text in STAGES.items()}
+
+        def tell(stage: str, done: int, total: int, rows: int) -> None:
+            shown.update(tasks[stage], completed=done, total=total, rows=rows)
+
+        yield tell
+
+
+def _log() -> Tell:
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    logger = structlog.get_logger()
+    last = 0.0
+
+    def tell(stage: str, done: int, total: int, rows: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= LOG_SECONDS or done == total:
+            last = now
+            logger.info(STAGES[stage], shards=done, of=total, rows=rows)
+
+    return tell

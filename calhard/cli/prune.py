@@ -1,0 +1,36 @@
+"""``calhard prune``: drops old nights."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from calhard.cli import options
+
+
+@click.command("prune", no_args_is_help=True)
+@options.out_argument
+@click.option("--keep", required=True, metavar="DURATION", help="How much to keep, such as 90d.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be dropped.")
+def command(*, out: Path, keep: str, dry_run: bool) -> int:
+    """Drop the nights of OUT older than --keep before the latest one, which always stays.
+
+    \b
+    Examples:
+      calhard prune nights --keep 90d --dry-run
+      calhard prune nights --keep 90d
+    """
+    from calhard.errors import ConfigError
+    from calhard.plan import parse_duration
+    from calhard.store import prune
+
+    try:
+        span = timedelta(microseconds=parse_duration(keep))
+    except (ValueError, OverflowError) as e:
+        raise ConfigError(f"--keep: {e}") from e
+    dropped = prune(out, span, dry_run=dry_run)
+    verb = "would drop" if dry_run else "dropped"
+    click.echo(f"{verb} {len(dropped)} night(s){': ' if dropped else ''}{', '.join(dropped)}")
+    return 0

@@ -1,0 +1,79 @@
+"""The demo: a small fleet with known faults, audited, and compared with the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from calhard.engines import LocalEngine, Progress
+from calhard.pipeline import AuditReport, run_audit
+from calhard.plan import AuditPlan
+from calhard.simulate import FleetSpec, write_fleet
+from calhard.store import open_night
+
+SPEC = FleetSpec(models=40, classes=3, broken=0.25, fleet_wide=0.2, seed=7)
+"""Eight models get a bad deployment together, ten break one by one, twenty-two are healthy."""
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What the demo found, and what there was to find; by model and class."""
+
+    fleet: Path
+    nights: Path
+    report: AuditReport
+    broken: frozenset[Key]
+    found: frozenset[Key]
+    transient: frozenset[Key]
+    """Broken for some hours and sound again: rightly silent."""
+
+    def told(self) -> str:
+        """Return the comparison with the truth, and where to look, in words."""
+        lasting = self.broken - self.transient
+        hits, wrong = lasting & self.found, self.found - self.broken
+        night = self.report.path
+        return "\n".join(
+            [
+                f"The truth: {len(lasting)} model-classes are broken; the audit confirmed "
+                f"{len(hits)} of them, and {len(wrong)} that are healthy.",
+                "",
+                f"The fleet     {self.fleet / 'history.parquet'} (truth: _truth.parquet)",
+                f"The page      {night / 'report.html'}",
+                f"The texts     {night / 'weekly_slo_report.txt'}, regression_report.txt",
+                f"The evidence  {night / 'evidence.parquet'} (one row per series)",
+                f"Again         calhard report {self.nights}",
+            ]
+        )
+
+
+def run_demo(out: Path, *, progress: Progress | None = None) -> Demo:
+    """Simulate, audit and compare under ``out``; an earlier demo there is audited anew."""
+    fleet, nights = out / "fleet", out / "nights"
+    write_fleet(SPEC, fleet)
+    plan = AuditPlan(fleet="demo")
+    report = run_audit(fleet, plan, out=nights, engine=LocalEngine(), force=True, progress=progress)
+    night = open_night(nights, report.night)
+    truth = pq.read_table(fleet / "_truth.parquet")
+    short = truth.filter(pc.equal(truth["fault"], "transient"))
+    return Demo(
+        fleet,
+        nights,
+        report,
+        _keys(truth),
+        _keys(night.table("regressions")) | _confirmed(night.table("violations")),
+        _keys(short),
+    )
+
+
+def _keys(table: pa.Table) -> frozenset[Key]:
+    return frozenset(zip(table["model_id"].to_pylist(), table["class_id"].to_pylist(), strict=True))
+
+
+def _confirmed(violations: pa.Table) -> frozenset[Key]:
+    return _keys(violations.filter(pc.equal(violations["verdict"], "violated")))

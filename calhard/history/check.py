@@ -1,0 +1,204 @@
+"""What an audit of a history would cover: read in full, nothing computed."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from calhard.assess.windows import CADENCES, Clock, aggregate_dense, find_windows
+from calhard.errors import InputError
+from calhard.history.account import RowAccount
+from calhard.history.blocks import BadFile, NotSorted, read_blocks
+from calhard.history.open import DAMAGED, History
+from calhard.history.shards import Reading, ShardSpec
+from calhard.report.names import display_name
+
+if TYPE_CHECKING:
+    from calhard.plan import AuditPlan
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryCheck:
+    """What was found in a history.
+
+    ``young`` counts model-classes with too few samples to be audited; ``ordered`` says whether the
+    reader can stream, in one pass, or must gather, with ``shards`` passes.
+    """
+
+    source: str
+    as_of_us: int
+    files: int
+    models: int
+    groups: int
+    young: int
+    conflicting: int
+    cadences: dict[str, int]
+    metrics: tuple[str, ...]
+    missing_metrics: tuple[str, ...]
+    tags: tuple[str, ...]
+    shards: int
+    ordered: bool
+    account: RowAccount
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing would be rejected."""
+        return not (self.account.rejected or self.account.files or self.conflicting)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON would hold it."""
+        plain = ("source", "files", "models", "groups", "young", "conflicting", "cadences")
+        return {
+            **{name: getattr(self, name) for name in plain},
+            "as_of": datetime.fromtimestamp(self.as_of_us / 1e6, tz=UTC).isoformat(),
+            "metrics": list(self.metrics),
+            "missing_metrics": list(self.missing_metrics),
+            "tags": list(self.tags),
+            "shards": self.shards,
+            "ordered": self.ordered,
+            "coverage": self.account.coverage(),
+            "sound": self.sound,
+        }
+
+
+@dataclass(slots=True)
+class _Tally:
+    models: set[str]
+    groups: int
+    young: int
+    conflicting: int
+    cadences: Counter[str]
+    account: RowAccount
+
+
+def check_history(
+    source: str | os.PathLike[str],
+    plan: AuditPlan,
+    *,
+    as_of_us: int | None = None,
+    clock: Callable[[], float] = time.time,
+) -> HistoryCheck:
+    """Read all of a history as an audit would and return what it would make of it.
+
+    Raises
+    ------
+    InputError
+        Nothing can be read at all.
+    """
+    history = History.open(source, plan)
+    now_us = int(clock() * 1e6)
+    newest = history.newest_timestamp(now_us) if as_of_us is None else as_of_us
+    if newest is None:
+        raise InputError(f"{history.source}: no row with a timestamp up to now; nothing to audit")
+    window = Clock.of(plan, newest)
+    reading = history.reading(as_of_us=newest, now_us=now_us, since_us=window.lookback)
+    shards = history.plan_shards()
+    tally = _Tally(set(), 0, 0, 0, Counter(), history.account)
+    for spec in shards:
+        tally.account = tally.account + _check_shard(spec, reading, window, plan, tally)
+    return HistoryCheck(
+        history.source,
+        newest,
+        len(history.files) + len(history.account.files),
+        len(tally.models),
+        tally.groups,
+        tally.young,
+        tally.conflicting,
+        dict(tally.cadences),
+        history.metrics,
+        history.missing_metrics,
+        history.tags,
+        len(shards),
+        all(spec.ordered for spec in shards),
+        tally.account,
+    )
+
+
+def _check_shard(
+    spec: ShardSpec, reading: Reading, window: Clock, plan: AuditPlan, tally: _Tally
+) -> RowAccount:
+    refused = RowAccount()
+    while True:
+        account, seen = RowAccount(), _Tally(set(), 0, 0, 0, Counter(), refused)
+        try:
+            for block in read_blocks(spec, reading, account):
+                _count(aggregate_dense(block, window), window, plan, seen)
+        except BadFile as e:
+            reading = reading.without(e.path)
+            name = next(f.name for f in reading.files if f.path == e.path)
+            refused.reject_file(name, e.reason, DAMAGED)
+        except NotSorted:
+            spec = spec.gathered()
+        else:
+            tally.models |= seen.models
+            tally.groups += seen.groups
+            tally.young += seen.young
+            tally.conflicting += seen.conflicting
+            tally.cadences += seen.cadences
+            return account + refused
+
+
+def _count(block: Any, window: Clock, plan: AuditPlan, seen: _Tally) -> None:
+    found = find_windows(block, window, restart=plan.windows.restart_on_deployment)
+    seen.models |= set(block.model_id)
+    seen.groups += len(block)
+    young = (found.split - found.start < plan.windows.min_reference) | (
+        found.stop - found.split < plan.windows.min_analysis
+    )
+    seen.young += int(np.count_nonzero(young))
+    seen.conflicting += int(np.count_nonzero(block.conflicting))
+    for index, count in enumerate(np.bincount(found.cadence, minlength=len(CADENCES)).tolist()):
+        if count:
+            seen.cadences[CADENCES[index]] += count
+
+
+def print_check(found: HistoryCheck, console: Console) -> None:
+    """Print a check for a person."""
+    verdict = "sound" if found.sound else "parts would be rejected"
+    console.print(
+        Text(f"{display_name(found.source, 200)}: {verdict}", style="bold"),
+    )
+    order = "sorted: streamed in one pass" if found.ordered else "not sorted: gathered"
+    lines = [
+        f"as of      {datetime.fromtimestamp(found.as_of_us / 1e6, tz=UTC):%Y-%m-%d %H:%M:%S} UTC",
+        f"files      {found.files:,} ({order}, {found.shards} shard(s))",
+        f"models     {found.models:,} with {found.groups:,} model-classes"
+        + (f", {found.young:,} too young to be audited" if found.young else ""),
+        "cadence    " + ", ".join(f"{n:,} {name}" for name, n in found.cadences.items()),
+        "metrics    " + ", ".join(found.metrics),
+        "missing    " + (", ".join(found.missing_metrics) or "none"),
+        "tags       " + (", ".join(display_name(t) for t in found.tags) or "none"),
+        f"rows       {found.account.rows:,} would be audited",
+    ]
+    if found.conflicting:
+        lines.append(f"conflicts  {found.conflicting:,} model-classes have rows that disagree")
+    for line in lines:
+        console.print(Text(line))
+    rows = [r for r in found.account.coverage() if r["outcome"] != "audited"]
+    if rows:
+        console.print(_refused(rows))
+
+
+def _refused(rows: list[Any]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("outcome", "count", "reason", "example", "remedy"):
+        table.add_column(name, justify="right" if name == "count" else "left", overflow="fold")
+    for row in rows:
+        table.add_row(
+            row["outcome"],
+            f"{row['count']:,} {row['unit']}(s)",
+            Text(display_name(row["reason"], 200)),
+            Text(display_name(row["example"], 200)),
+            Text(row["remedy"]),
+        )
+    return table
