@@ -38,10 +38,13 @@ class Demo:
         lasting = self.broken - self.transient
         hits, wrong = lasting & self.found, self.found - self.broken
         night = self.report.path
+        verdict = (
+            f"The truth: {len(lasting)} model-classes are broken; the audit confirmed "
+            f"{len(hits)} of them, and {len(wrong)} that are healthy."
+        )
         return "\n".join(
             [
-                f"The truth: {len(lasting)} model-classes are broken; the audit confirmed "
-                f"{len(hits)} of them, and {len(wrong)} that are healthy.",
+                verdict,
                 "",
                 f"The fleet     {self.fleet / 'history.parquet'} (truth: _truth.parquet)",
                 f"The page      {night / 'report.html'}",

@@ -23,8 +23,9 @@ PANEL_VALUES = 2**16
 class Ragged:
     """The sound values of one metric in a block, with each group's windows.
 
-    ``start``, ``split``, ``night``, ``stop`` index ``value`` and ``row`` (the row of the block a value comes
-    from). Values outside the metric's range or not finite are left out and counted in ``bad``.
+    ``start``, ``split``, ``night``, ``stop`` index ``value`` and ``row`` (the row of the block that
+    a value comes from). Values outside the metric's range or not finite are left out and counted in
+    ``bad_…``; ``first_bad`` is the row of the first one in the analysis window, −1 without any.
     """
 
     value: Floats

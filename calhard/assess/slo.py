@@ -12,9 +12,10 @@ from calhard_kernels._array import Array
 def slo_columns(panel: Panel, night_days: float) -> Columns:
     """Return weighted means, Kish sizes and label counts of every window of a panel.
 
-    Night k is (as_of − (k + 1)·night_days, as_of − k·night_days]. A slot weighs its ``total_samples``; a slot that has none weighs nothing, and a series in which
-    a window has none at all weighs every slot alike. With weights w the mean is Σwx/Σw and the
-    effective number of slots (Σw)²/Σw² (Kish 1965).
+    Night k is (as_of − (k + 1)·night_days, as_of − k·night_days]. A slot weighs its
+    ``total_samples``; a slot that has none weighs nothing, and a series in which a window has none
+    at all weighs every slot alike. With weights w the mean is Σwx/Σw and the effective number of
+    slots (Σw)²/Σw² (Kish 1965).
 
     Columns: ``mean_a``/``kish_a`` (reference), ``mean_b``/``kish_b`` (analysis),
     ``night_mean_k``/``night_kish_k`` (k = 0 … 6; NaN without a slot), ``labels_a``/``labels_b``

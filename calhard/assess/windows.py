@@ -32,8 +32,8 @@ _SLOT_WIDTHS = tuple(h * MICROSECONDS_PER_HOUR for h in (1, 2, 3, 4, 6, 8, 12, 2
 class Windows:
     """Row ranges of every group of a block: reference [start, split), analysis [split, stop).
 
-    The night, the last part of the analysis window, is [night, stop). All of shape (G,); ``spacing`` in microseconds (0 where fewer than two rows), ``cadence`` an
-    index into `CADENCES`.
+    The night, the last part of the analysis window, is [night, stop). All of shape (G,);
+    ``spacing`` in microseconds (0 where fewer than two rows), ``cadence`` an index into `CADENCES`.
     """
 
     start: Ints
@@ -91,7 +91,8 @@ class Clock:
 def rows_after(block: SeriesBlock, instant: int) -> Ints:
     """Return for each group the first row later than ``instant``, shape (G,)."""
     late = np.concatenate(([0], np.cumsum(block.timestamp > instant)))
-    return block.offsets[1:] - (late[block.offsets[1:]] - late[block.offsets[:-1]])
+    first: Ints = block.offsets[1:] - (late[block.offsets[1:]] - late[block.offsets[:-1]])
+    return first
 
 
 def median_spacing(timestamp: Ints, start: Ints, stop: Ints) -> Floats:

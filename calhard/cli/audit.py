@@ -54,7 +54,7 @@ def command(
     as_json: bool,
     exit_zero: bool,
 ) -> int:
-    """Audit one night of HISTORY: a file, a folder or a URI of calibration metrics.
+    r"""Audit one night of HISTORY: a file, a folder or a URI of calibration metrics.
 
     \b
     Examples:

@@ -16,7 +16,7 @@ from calhard.cli import options
 @options.as_of
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of words.")
 def command(*, history: str, config: Path | None, as_of: str | None, as_json: bool) -> int:
-    """Read all of HISTORY and say what an audit would cover, and what it would reject and why.
+    r"""Read all of HISTORY and say what an audit would cover, and what it would reject and why.
 
     Ends with 0 if nothing would be rejected, with 3 if something would.
 

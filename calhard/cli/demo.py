@@ -17,7 +17,7 @@ import click
 )
 @click.option("--quiet", "-q", is_flag=True, help="No progress.")
 def command(*, out: Path, quiet: bool) -> int:
-    """Simulate a small fleet with known faults, audit it, compare with the truth.
+    r"""Simulate a small fleet with known faults, audit it, compare with the truth.
 
     \b
     Examples:

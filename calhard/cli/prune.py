@@ -15,7 +15,7 @@ from calhard.cli import options
 @click.option("--keep", required=True, metavar="DURATION", help="How much to keep, such as 90d.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be dropped.")
 def command(*, out: Path, keep: str, dry_run: bool) -> int:
-    """Drop the nights of OUT older than --keep before the latest one, which always stays.
+    r"""Drop the nights of OUT older than --keep before the latest one, which always stays.
 
     \b
     Examples:

@@ -36,7 +36,7 @@ from calhard.cli import options
 )
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same fleet.")
 def command(*, out: Path, **settings: Any) -> int:
-    """Write a synthetic fleet to OUT: history.parquet, and _truth.parquet beside it.
+    r"""Write a synthetic fleet to OUT: history.parquet, and _truth.parquet beside it.
 
     \b
     Examples:

@@ -22,4 +22,5 @@ def words(table: pa.Table, name: str) -> Objects:
 
 def microseconds(table: pa.Table, name: str) -> NDArray[np.int64]:
     """Return instants as microseconds since 1970; null becomes the smallest int64."""
-    return table[name].cast(pa.int64()).fill_null(np.iinfo(np.int64).min).to_numpy()
+    column = table[name].cast(pa.int64()).fill_null(np.iinfo(np.int64).min)
+    return np.asarray(column.to_numpy(), np.int64)

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from scipy.stats import poisson
@@ -84,8 +84,12 @@ def incidents(
     by_model = _by_model(_findings(regressions, violations))
     clusters = _fleet_wide(by_model, models_total, as_of_us)
     rows = [_row(c, plan, as_of_us, models_total, tags) for c in clusters]
-    rows.sort(key=lambda r: (-_SCALE.index(r["severity"]), -r["blast_radius"], r["incident_id"]))
+    rows.sort(key=_urgency)
     return pa.Table.from_pylist(rows, schema=INCIDENTS)
+
+
+def _urgency(row: dict[str, Any]) -> tuple[int, float, str]:
+    return -_SCALE.index(row["severity"]), -row["blast_radius"], row["incident_id"]
 
 
 def _findings(regressions: pa.Table, violations: pa.Table) -> list[Finding]:
@@ -181,7 +185,7 @@ def _is_fleet_wide(
 
 def _row(
     cluster: Cluster, plan: AuditPlan, as_of_us: int, models_total: int, tags: pa.Table
-) -> dict[str, object]:
+) -> dict[str, Any]:
     models = cluster.models
     worst = max(f.rank for f in cluster.findings)
     factor = suspected_factor(models, tags) if cluster.scope == "fleet" else ""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from calhard.findings.columns import Floats, Objects, floats, words
 from calhard.findings.severity import REGRESSION_SCALE, regression_severity
@@ -13,6 +14,8 @@ from calhard.schema import REGRESSIONS, TIMESTAMP
 
 if TYPE_CHECKING:
     from calhard.plan import AuditPlan
+
+Bools = NDArray[np.bool_]
 
 
 def regressions(candidates: pa.Table, plan: AuditPlan, as_of_us: int) -> pa.Table:
@@ -53,13 +56,16 @@ def _changes(candidates: pa.Table, plan: AuditPlan, as_of_us: int, *, worse: boo
     )
 
 
-def _confirmed(table: pa.Table, plan: AuditPlan) -> Objects:
+def _confirmed(table: pa.Table, plan: AuditPlan) -> Bools:
     rule = plan.regression
     sure = (floats(table, "q_value") <= rule.fdr_level) & (floats(table, "p_value") <= rule.max_p)
-    return sure | (words(table, "status") == "failed")
+    confirmed: Bools = sure | (words(table, "status") == "failed")
+    return confirmed
 
 
-def _severity(table: pa.Table, plan: AuditPlan, metric: Objects, kind: Objects) -> Objects:
+def _severity(
+    table: pa.Table, plan: AuditPlan, metric: Objects, kind: Objects
+) -> NDArray[np.int64]:
     catalogue = plan.metric_catalogue()
     models, classes = table["model_id"].to_pylist(), table["class_id"].to_pylist()
     level = np.zeros(len(metric), np.int64)
@@ -76,7 +82,7 @@ def _severity(table: pa.Table, plan: AuditPlan, metric: Objects, kind: Objects) 
 
 
 def _current(table: pa.Table, kind: Objects) -> Floats:
-    """The level after a jump, the last value of a failed metric, else the analysis window's mean."""
+    """The level after a jump, a failed metric's last value, else the analysis window's mean."""
     value = floats(table, "analysis_mean")
     after = floats(table, "reference_mean") + floats(table, "change")
     value = np.where(kind == "SuddenJump", after, value)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from calhard.findings.columns import Floats, Objects, floats, words
+from calhard.findings.columns import Floats, floats, words
 from calhard.findings.severity import violation_severity
 from calhard.schema import VIOLATIONS
 
@@ -86,5 +86,5 @@ def _direction(direction: str, drift: Floats, bound: str) -> list[str]:
     """A drift beyond its bound may be one for the better; a level or an away-move never is."""
     if bound != "drift" or direction == "away_is_worse":
         return ["worse"] * len(drift)
-    worse: Objects = drift > 0 if direction == "higher_is_worse" else drift < 0
+    worse = drift > 0 if direction == "higher_is_worse" else drift < 0
     return ["worse" if w else "better" for w in worse]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -86,7 +87,7 @@ def _streamed(parts: Iterator[Rows], keys: Keys, account: RowAccount) -> Iterato
         names = [keys.pairs[code] for code in rows.pair[heads].tolist()]
         if last is not None and names[0] <= last:
             raise NotSorted
-        if any(a >= b for a, b in zip(names, names[1:], strict=False)):
+        if any(a >= b for a, b in pairwise(names)):
             raise NotSorted
         cut = int(heads[-1])
         if cut:
@@ -125,7 +126,7 @@ def _gathered(parts: list[Rows], keys: Keys, account: RowAccount) -> Iterator[Se
 
 
 def _permutation(rank: Ints, groups: int) -> Ints:
-    """Stable order by group: the column indices of a sparse matrix (group, row), a counting sort."""
+    """Stable order by group: column indices of a sparse matrix (group, row), a counting sort."""
     size = len(rank)
     matrix = sparse.csr_array(
         (np.ones(size, np.int8), (rank, np.arange(size))), shape=(groups, size)

@@ -114,11 +114,12 @@ def _no_metric(
     schema: pa.Schema, metrics: Sequence[str], mapping: Mapping[str, str]
 ) -> tuple[str, str]:
     wanted = ", ".join(mapping.get(m, m) for m in metrics)
-    return (
-        f"no metric column; expected at least one of {wanted}; found {', '.join(schema.names[:12])}",
+    there = ", ".join(schema.names[:12])
+    remedy = (
         "map a column under [calibration.hardening.columns] or declare a metric under "
-        "[calibration.hardening.metrics.NAME]",
+        "[calibration.hardening.metrics.NAME]"
     )
+    return f"no metric column; expected at least one of {wanted}; found {there}", remedy
 
 
 def value_type(kind: pa.DataType) -> pa.DataType:
@@ -133,18 +134,14 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 def _is_view(kind: pa.DataType) -> bool:
-    return hasattr(pa.types, "is_string_view") and pa.types.is_string_view(kind)
+    return bool(pa.types.is_string_view(kind))
 
 
 def is_number(kind: pa.DataType) -> bool:
     """Return whether a column holds numbers (all-null columns count as such)."""
     kind = value_type(kind)
-    return (
-        pa.types.is_floating(kind)
-        or pa.types.is_integer(kind)
-        or pa.types.is_decimal(kind)
-        or pa.types.is_null(kind)
-    )
+    tests = (pa.types.is_floating, pa.types.is_integer, pa.types.is_decimal, pa.types.is_null)
+    return any(test(kind) for test in tests)
 
 
 def _check_types(schema: pa.Schema, source: Mapping[str, str], metrics: Sequence[str]) -> None:

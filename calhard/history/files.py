@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -54,7 +54,7 @@ def open_source(source: str | os.PathLike[str]) -> tuple[pafs.FileSystem, str]:
         except (pa.ArrowInvalid, OSError) as e:
             raise InputError(f"{text}: cannot open the URI: {e}") from e
     else:
-        filesystem, path = pafs.LocalFileSystem(), os.path.abspath(text)
+        filesystem, path = pafs.LocalFileSystem(), str(Path(text).absolute())
     try:
         info = filesystem.get_file_info(path)
     except OSError as e:

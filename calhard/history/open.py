@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.fs as pafs
+import pyarrow.parquet as pq
 
 from calhard.errors import InputError
 from calhard.history.account import RowAccount
@@ -129,7 +131,7 @@ class History:
             return newest  # the shard that reads the file tells what is wrong with it
         return newest
 
-    def _column(self, index: int, name: str):  # type: ignore[no-untyped-def]
+    def _column(self, index: int, name: str) -> Iterator[pa.Array]:
         file, plan = self.files[index], self.plans[index]
         source = {name: plan.source[name]}
         text = tuple(c for c in plan.text if c == plan.source[name])
@@ -213,7 +215,7 @@ def _no_file(source: str, account: RowAccount) -> str:
     return "\n".join(lines)
 
 
-def _row_group_extents(metadata, file: int, column: str) -> list[Extent] | None:  # type: ignore[no-untyped-def]
+def _row_group_extents(metadata: pq.FileMetaData, file: int, column: str) -> list[Extent] | None:
     names = [metadata.schema.column(i).path for i in range(metadata.num_columns)]
     if column not in names:
         return None

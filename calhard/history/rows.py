@@ -168,12 +168,11 @@ class Cleaner:
             present, place = np.unique(joint, return_inverse=True)
         else:
             present = np.flatnonzero(np.bincount(joint, minlength=1))
-        table = [self.keys.pair(models[j // width], classes[j % width]) for j in present.tolist()]
-        if size > DENSE_TABLE:
-            return np.array(table, np.int32)[place]
-        lookup = np.zeros(max(size, 1), np.int32)
-        lookup[present] = table
-        return lookup[joint]
+            lookup = np.zeros(max(size, 1), np.int64)
+            lookup[present] = np.arange(len(present))
+            place = lookup[joint]
+        codes = [self.keys.pair(models[j // width], classes[j % width]) for j in present.tolist()]
+        return np.array(codes, np.int32)[place]
 
     def _floats(self, batch: pa.RecordBatch, plan: ColumnPlan, name: str) -> NDArray[np.float64]:
         if name not in plan.source:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import pyarrow.fs as pafs
 
@@ -81,7 +82,7 @@ class Extent:
 def ordered_shards(extents: Sequence[Extent], target: int = ORDERED_ROWS) -> list[ShardSpec] | None:
     """Return shards of row groups that follow one another; None where they overlap."""
     extents = sorted(extents, key=lambda e: (e.low, e.high, e.file, e.row_group))
-    if any(a.high > b.low for a, b in zip(extents, extents[1:], strict=False)):
+    if any(a.high > b.low for a, b in pairwise(extents)):
         return None
     shards: list[ShardSpec] = []
     after: str | None = None

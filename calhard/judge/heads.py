@@ -94,7 +94,7 @@ def level_head(columns: Columns, correlation: Correlation, test: Test, min_effec
     p, d = test.p, cohens_d(a, b)
     step = mean_difference(a, b)
     change = mean_difference(unpack(columns, "raw_a", n_a), unpack(columns, "raw_b", n_b))
-    gate, onset = lasts(columns["level_kept"], step), np.full(len(n_a), np.nan)
+    gate, onset = lasts(columns["level_kept"], step), columns["last_day"] * np.nan
     share_p, share_d = _share(columns, n_a, n_b)
     zero_inflated = np.isfinite(share_p)
     p = np.where(zero_inflated, np.minimum(2.0 * np.fmin(p, share_p), 1.0), p)
@@ -187,7 +187,7 @@ def slope_head(columns: Columns, correlation: Correlation, min_effect: Array) ->
 
 
 def variance_head(columns: Columns, correlation: Correlation) -> Head:
-    """Brown–Forsythe with effective sizes: has the spread grown, in both halves of the window?"""
+    """Brown–Forsythe with effective sizes: growth of the spread in both halves of the window."""
     n_a, n_b = columns["n_reference"], columns["n_analysis"]
     a, b = unpack(columns, "spread_a", n_a), unpack(columns, "spread_b", n_b)
     p = effective_welch(a, b, correlation).p

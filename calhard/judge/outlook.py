@@ -1,4 +1,4 @@
-"""Early warnings: where will the night's mean be at the horizon, and is that beyond its bound?
+"""Early warnings: the night's mean at the horizon, and the risk that it is beyond its bound.
 
 All arrays have shape (S,).
 """

@@ -47,7 +47,7 @@ def judge_metric(
     rows = np.flatnonzero(judged)
     if len(rows):
         part = {name: values[rows] for name, values in columns.items()}
-        keys = [models[r] for r in rows], [classes[r] for r in rows]
+        keys = [models[r] for r in rows.tolist()], [classes[r] for r in rows.tolist()]
         for name, values in _statistics(part, metric, spec, ruling, *keys).items():
             found[name] = np.full(len(judged), np.nan)
             found[name][rows] = values

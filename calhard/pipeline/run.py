@@ -170,7 +170,9 @@ def _told(
 def _nothing(history: History, account: RowAccount) -> str:
     """Why no row was left to audit."""
     lines = [f"{history.source}: no row can be audited"]
-    for row in account.coverage():
-        if row["count"] and row["outcome"] != "audited":
-            lines.append(f"  {row['count']} {row['unit']}(s): {row['reason']}; {row['example']}")
+    lines += [
+        f"  {row['count']} {row['unit']}(s): {row['reason']}; {row['example']}"
+        for row in account.coverage()
+        if row["count"] and row["outcome"] != "audited"
+    ]
     return "\n".join(lines)

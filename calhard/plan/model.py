@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,7 +135,7 @@ class Regression(Section):
     max_p: Probability = Field(0.001, description="largest combined p of a regression")
     min_effect_size: float = Field(0.5, ge=0, description="least |d| of a change of level")
     max_history: int = Field(1_000, ge=35, description="samples kept per series in a service")
-    heads: tuple[HeadName, ...] = Field(HEADS, min_length=1)
+    heads: tuple[HeadName, ...] = Field(get_args(HeadName), min_length=1)
     head_weights: tuple[float, float, float, float, float] = (0.4, 0.3, 0.1, 0.1, 0.1)
     lambda_cap: float = Field(2.0, ge=1.0, description="largest inflation factor applied")
     warning_q: Probability = Field(0.1, description="largest q of a trend that may warn")

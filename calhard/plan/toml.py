@@ -1,4 +1,4 @@
-"""``calhard.toml``: read with every error at once, each with its line; written as it is in force."""
+"""``calhard.toml``: read with every error at once and its line; written as it is in force."""
 
 from __future__ import annotations
 
@@ -90,16 +90,14 @@ def _settings(
     document: Mapping[str, Any], lines: Mapping[Path_, int]
 ) -> tuple[dict[str, Any], list[Problem]]:
     """Return the plan's settings from where the file holds them, and what stands elsewhere."""
-    problems = []
+    problems: list[Problem] = []
     table = document.get(TABLE[0], {})
     table = table if isinstance(table, dict) else {}
     for outer, known, place in (
         (document, (*TOP, TABLE[0]), ()),
         (table, (TABLE[1],), TABLE[:1]),
     ):
-        for key in outer:
-            if key not in known:
-                problems.append(_unknown((*place, key), known, lines))
+        problems += [_unknown((*place, key), known, lines) for key in outer if key not in known]
     settings = table.get(TABLE[1], {})
     settings = dict(settings) if isinstance(settings, dict) else {}
     settings = {key: document[key] for key in TOP if key in document} | settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -99,7 +100,7 @@ def cell(value: object) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return number(value)
-    if hasattr(value, "strftime"):
+    if isinstance(value, datetime):
         return instant(value)
     if isinstance(value, list):
         return display_name(", ".join(str(v) for v in value), 160)

@@ -33,8 +33,9 @@ def _health(night: NightReport) -> list[str]:
     return [
         "System Health",
         "-------------",
-        f"Fleet {display_name(str(summary['fleet']))}, night {night.night}: "
-        f"{summary['verdict'].upper()}",
+        f"Fleet:   {display_name(str(summary['fleet']))}",
+        f"Night:   {night.night}",
+        f"Status:  {summary['verdict'].upper()}",
         f"Model-classes by health: {', '.join(states) or 'none'}",
         *(f"- {reason}" for reason in summary["reasons"]),
     ]

@@ -54,8 +54,8 @@ def _compliance(night: NightReport) -> list[str]:
     return [
         "SLO Compliance",
         "--------------",
-        f"Model-class nights without a confirmed violation: {percent(met['rate'], 2)} "
-        f"(goal {percent(met['goal'], 0)})",
+        f"Model-class nights without a confirmed violation: {percent(met['rate'], 2)}",
+        f"Goal: {percent(met['goal'], 0)}",
         f"Nights judged: {met['nights']:,}   with a violation: {met['violated']:,}",
         f"Error budget left: {percent(met['budget_left'], 0)}",
         f"Coverage: {percent(night.summary['coverage']['share'])}",

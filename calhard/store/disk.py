@@ -40,7 +40,7 @@ def sync(path: Path) -> None:
 
 def move(source: Path, target: Path) -> None:
     """Rename a folder; the target must not exist."""
-    os.rename(source, target)
+    source.rename(target)
     sync(target.parent)
 
 
