@@ -47,6 +47,8 @@ class LocalEngine:
             yield from (function(task) for task in tasks)
             return
         context = multiprocessing.get_context(CONTEXT)
+        if CONTEXT == "forkserver":
+            context.set_forkserver_preload(["calhard.pipeline.tasks"])  # imported once, not by each
         with ProcessPoolExecutor(workers, mp_context=context) as pool:
             futures = [pool.submit(function, task) for task in tasks]
             try:

@@ -31,6 +31,8 @@ from calhard_kernels.welch import Test, cohens_d
 
 KEPT = 0.5
 """The last slots keep at least this share of a step, else it was a transient that went away."""
+UNEQUAL_P = 0.01
+"""Largest p of Welch's test at the split that the scan head chose."""
 SPREAD_RATIO, SPREAD_RATIO_HALF = 1.4, 1.2
 """Least ratio of quartile ranges, overall and in either half of the analysis window."""
 AMPLITUDE = 1.0
@@ -94,11 +96,12 @@ def level_head(columns: Columns, correlation: Correlation, test: Test, min_effec
     p, d = test.p, cohens_d(a, b)
     step = mean_difference(a, b)
     change = mean_difference(unpack(columns, "raw_a", n_a), unpack(columns, "raw_b", n_b))
-    gate, onset = lasts(columns["level_kept"], step), columns["last_day"] * np.nan
+    gate: Array = lasts(columns["level_kept"], step)
+    onset: Array = np.full(len(n_a), np.nan)
     share_p, share_d = _share(columns, n_a, n_b)
     zero_inflated = np.isfinite(share_p)
     p = np.where(zero_inflated, np.minimum(2.0 * np.fmin(p, share_p), 1.0), p)
-    size = np.where(zero_inflated, np.fmax(np.abs(d), np.abs(share_d)), np.abs(d))
+    size: Array = np.where(zero_inflated, np.fmax(np.abs(d), np.abs(share_d)), np.abs(d))
     short = n_b < SHORT
     if short.any():
         last = _last_slots(columns, a, correlation)
@@ -151,13 +154,18 @@ def _last_slots(columns: Columns, a: Moments, correlation: Correlation) -> Head:
 def scan_head(
     columns: Columns, correlation: Correlation, min_effect: Array, table: ScanNull
 ) -> Head:
-    """Level, unknown split: the pooled test at the best split, against its simulated null."""
+    """Level, unknown split: the pooled test at the best split, against its simulated null.
+
+    The pooled variance takes a growth of the spread for a step; Welch's test at the same split
+    does not, so the gate asks it too.
+    """
     a = unpack(columns, "scan_a", columns["scan_n_a"])
     b = unpack(columns, "scan_b", columns["scan_n_b"])
     d, step = cohens_d(a, b), mean_difference(a, b)
     p0 = pooled_welch(a, b, correlation).p
     p = scan_p(p0, a.n + b.n, correlation.phi, table)
     gate = (np.abs(d) >= min_effect) & lasts(columns["scan_kept"], step)
+    gate &= effective_welch(a, b, correlation).p <= UNEQUAL_P
     change = columns["scan_change"]
     return Head(
         np.where(columns["scan_found"] > 0, p, np.nan),
