@@ -108,7 +108,7 @@ def window_clock(n, analysis, spacing=HOUR):
     )
 
 
-def audit_values(values, analysis, *, spacing=HOUR, metric="aece", plan=None, level=0.02, sd=0.002):
+def audit_values(values, analysis, *, spacing=HOUR, metric="aece", plan=None, level=0.2, sd=0.002):
     """Audit series given in sd, shape (S, n), the last ``analysis`` slots being judged."""
     size, n = values.shape
     step = max(BLOCK_VALUES // n, 1)

@@ -86,11 +86,14 @@ def shrink(correlation: Correlation, prior: Prior | None) -> Correlation:
 def variance_inflation(phi: Array, n: Array) -> Array:
     """Return VIF = n·Var(mean)/σ² of n values of an AR(1) process.
 
-    VIF = (1 + φ)/(1 − φ) − 2φ(1 − φⁿ)/(n(1 − φ)²); 1 at φ = 0 or n = 1.
+    VIF = (1 + φ)/(1 − φ) − 2φ(1 − φⁿ)/(n(1 − φ)²); 1 at φ = 0 or n = 1. ``n`` may be fractional
+    (an effective number of slots); the sign of φⁿ is then that of the nearest whole power.
     """
     xp = namespace(phi, n)
     n = xp.maximum(n, 1.0 + 0.0 * n)
-    return (1.0 + phi) / (1.0 - phi) - 2.0 * phi * (1.0 - phi**n) / (n * (1.0 - phi) ** 2)
+    odd = xp.remainder(xp.round(n), 2.0 + 0.0 * n) == 1.0
+    power = xp.abs(phi) ** n * xp.where((phi < 0) & odd, -1.0 + 0.0 * n, 1.0 + 0.0 * n)
+    return (1.0 + phi) / (1.0 - phi) - 2.0 * phi * (1.0 - power) / (n * (1.0 - phi) ** 2)
 
 
 def effective_df(phi: Array, n: Array, fitted: float = 1.0) -> Array:

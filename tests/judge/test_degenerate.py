@@ -1,0 +1,160 @@
+"""Series that break formulas: constant, tied, zero-inflated, short, empty, full of holes."""
+
+import numpy as np
+import pytest
+
+from calhard.plan import AuditPlan
+from calhard.simulate import healthy_series, plant
+from tests.blocks import AS_OF, DAY, HOUR, audit_blocks, audit_values, block
+
+N = 840
+RNG = np.random.default_rng(0)
+
+
+def status(audited):
+    return audited.column("status").tolist()
+
+
+def test_a_constant_series_is_ok_and_silent():
+    audited = audit_blocks([block(np.full((30, N), 0.02))])
+    assert status(audited) == ["ok"] * 30
+    assert not audited.alarmed.any()
+    assert set(audited.column("p_value")) == {1.0}
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_series_at_a_bound_is_no_flatline(value):
+    audited = audit_blocks([block(np.full((3, N), value), metric="clamp_rate")], ("clamp_rate",))
+    assert status(audited) == ["ok"] * 3
+
+
+def test_two_different_constants_are_left_to_the_slo():
+    x = np.full((1, N), 0.02)
+    x[:, -168:] = 0.05
+    audited = audit_blocks([block(x)])
+    row = audited.evidence.to_pylist()[0]
+    assert row["p_level"] == 1.0
+    assert row["week_p"] == 0.0
+    assert row["week_value"] - row["baseline_value"] == pytest.approx(0.03)
+
+
+def test_a_flatline_after_a_living_reference_has_failed():
+    x = 0.02 + 0.002 * healthy_series(np.random.default_rng(1), 2, N)
+    x[0, -72:] = x[0, -72]
+    audited = audit_blocks([block(x)])
+    assert status(audited) == ["failed", "ok"]
+    assert "72 values" in audited.column("reason")[0]
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 12])
+def test_too_few_samples_are_insufficient(n):
+    audited = audit_blocks([block(np.full((2, n), 0.02))])
+    assert status(audited) == ["insufficient"] * 2
+    assert audited.column("p_value").tolist() == [None, None]
+
+
+def test_a_silent_source_is_stale():
+    x = 0.02 + 0.002 * healthy_series(np.random.default_rng(2), 1, 600)
+    stamps = AS_OF - 5 * HOUR - HOUR * np.arange(599, -1, -1)
+    audited = audit_blocks([block(x, timestamps=stamps)])
+    assert status(audited) == ["failed"]
+    assert "no sample" in audited.column("reason")[0]
+
+
+@pytest.mark.parametrize("bad", [np.inf, -0.5, 1.5])
+def test_a_value_that_cannot_be_is_a_failure(bad):
+    x = 0.02 + 0.002 * healthy_series(np.random.default_rng(3), 2, N)
+    x[0, -30] = bad
+    audited = audit_blocks([block(x)])
+    assert status(audited) == ["failed", "ok"]
+    assert audited.kinds() == {"m000000": "MetricFailure"}
+    assert audited.column("n_bad").tolist() == [1, 0]
+
+
+def test_a_reference_full_of_bad_values_is_indeterminate():
+    x = 0.02 + 0.002 * healthy_series(np.random.default_rng(4), 1, N)
+    x[0, 10:110] = np.inf
+    assert status(audit_blocks([block(x)])) == ["indeterminate"]
+
+
+def test_missing_values_are_no_failure():
+    x = 0.02 + 0.002 * healthy_series(np.random.default_rng(5), 40, N)
+    x[RNG.random(x.shape) < 0.2] = np.nan
+    x[:, -1] = 0.02
+    audited = audit_blocks([block(x)])
+    assert status(audited) == ["ok"] * 40
+    assert not audited.alarmed.any()
+
+
+def test_a_count_above_zero_fails_and_violates():
+    x = np.zeros((2, N))
+    x[0, -10] = 2
+    audited = audit_blocks([block(x, metric="mask_mismatch_count")], ("mask_mismatch_count",))
+    assert status(audited) == ["failed", "ok"]
+    assert audited.column("week_value").tolist() == [2.0, 0.0]
+    assert audited.column("night_value").tolist() == [2.0, 0.0]
+
+
+def test_an_old_count_outside_the_analysis_window_is_over():
+    x = np.zeros((1, N))
+    x[0, 100] = 5
+    audited = audit_blocks([block(x, metric="mask_mismatch_count")], ("mask_mismatch_count",))
+    assert status(audited) == ["ok"]
+
+
+def test_tied_values_stay_silent():
+    x = np.round(healthy_series(np.random.default_rng(6), 300, N) * 0.5) * 0.01 + 0.2
+    assert audit_blocks([block(x)]).alarmed.sum() == 0
+
+
+def test_zero_inflated_rates_stay_silent_and_a_rise_of_their_share_is_found():
+    rng = np.random.default_rng(7)
+    x = np.where(rng.random((200, N)) < 0.1, 0.02, 0.0)
+    x[:5, -168:] = np.where(rng.random((5, 168)) < 0.4, 0.02, 0.0)
+    audited = audit_blocks([block(x, metric="clamp_rate")], ("clamp_rate",))
+    assert audited.alarmed[:5].sum() >= 4  # ten slots of a rare event tell little of what is kept
+    assert audited.alarmed[5:].sum() == 0
+
+
+def test_a_tiny_noise_far_from_zero_keeps_its_digits():
+    rng = np.random.default_rng(8)
+    noise = healthy_series(rng, 300, 200, phi=0.3)
+    noise[:5] = plant(noise[:5], "step", 4.0, 133)
+    audited = audit_values(noise, 67, metric="alpha", level=1.0, sd=1e-9)
+    assert audited.alarmed[:5].all()
+    assert audited.alarmed[5:].sum() == 0
+
+
+def test_nan_never_turns_a_violation_into_health():
+    rng = np.random.default_rng(9)
+    x = 0.02 + 0.002 * healthy_series(rng, 1, N)
+    x[:, -168:] += 0.03
+    holes = x.copy()
+    holes[:, -160:-80] = np.inf
+    for values in (x, holes):
+        audited = audit_blocks([block(values)])
+        row = audited.candidates.to_pylist()[0]
+        assert row["status"] == "failed" or row["week_p"] < 1e-6
+        assert row["week_p"] < 1e-6
+
+
+def test_hourly_and_daily_series_are_separate_families():
+    rng = np.random.default_rng(10)
+    hourly = block(0.2 + 0.002 * healthy_series(rng, 40, N, phi=0.6))
+    daily = block(0.2 + 0.002 * healthy_series(rng, 40, 35), spacing=DAY, first=40)
+    audited = audit_blocks([hourly, daily])
+    assert audited.column("cadence").tolist() == ["hourly"] * 40 + ["daily"] * 40
+    phi = audited.column("phi").astype(float)
+    assert phi[:40].mean() > 0.5
+    assert abs(phi[40:].mean()) < 0.25
+    assert audited.alarmed.sum() == 0
+
+
+def test_a_row_does_not_depend_on_its_neighbours():
+    rng = np.random.default_rng(11)
+    x = 0.2 + 0.002 * healthy_series(rng, 60, N, phi=0.3)
+    x[rng.random(x.shape) < 0.01] = np.nan
+    plan = AuditPlan()
+    together = audit_blocks([block(x)], plan=plan).evidence
+    apart = audit_blocks([block(x[i : i + 7], first=i) for i in range(0, 60, 7)], plan=plan)
+    assert together.equals(apart.evidence)
