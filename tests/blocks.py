@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-import pyarrow as pa
 
-from calhard.assess.block import Rules, assess_block
-from calhard.assess.columns import to_columns
-from calhard.assess.correlation import CorrelationSketch
 from calhard.assess.windows import Clock
-from calhard.judge.batch import judge_batch
-from calhard.judge.evidence import decide, evidence_batch
-from calhard.judge.ruling import Ruling, ScoreSketch, fit_priors
+from calhard.judge.fleet import judge_fleet
 from calhard.plan import AuditPlan
-from calhard.schema import HEADS, MICROSECONDS_PER_DAY, MICROSECONDS_PER_HOUR
+from calhard.schema import MICROSECONDS_PER_DAY, MICROSECONDS_PER_HOUR
 from calhard.series import SeriesBlock
 
 AS_OF = 1_780_272_000_000_000
@@ -41,64 +33,21 @@ def block(values, *, spacing=HOUR, metric="aece", first=0, samples=None, timesta
     )
 
 
-@dataclass(frozen=True)
-class Audited:
-    """What an audit of some series says: one row each."""
-
-    evidence: pa.Table
-    candidates: pa.Table
-    p: np.ndarray
-    q: np.ndarray
-    factors: np.ndarray
-    plan: AuditPlan
-
-    @property
-    def alarmed(self):
-        """Which series are confirmed changes, for the worse or the better."""
-        rule = self.plan.regression
-        return (self.q <= rule.fdr_level) & (self.p <= rule.max_p)
-
-    def column(self, name):
-        return np.array(self.evidence[name].to_pylist(), dtype=object)
-
-    def kinds(self):
-        return dict(
-            zip(
-                self.candidates["model_id"].to_pylist(),
-                self.candidates["kind"].to_pylist(),
-                strict=True,
-            )
-        )
-
-
 def audit_blocks(blocks, metrics=("aece",), plan=None, clock=None):
     """Audit blocks as one fleet, in this process, without files."""
     plan = AuditPlan() if plan is None else plan
-    catalogue = plan.metric_catalogue()
-    chosen = {name: catalogue[name] for name in metrics}
-    clock = Clock.of(plan, AS_OF) if clock is None else clock
-    rules = Rules(
-        clock, chosen, frozenset(HEADS), plan.windows.min_reference, plan.windows.min_analysis
-    )
-    sketch = CorrelationSketch.zero(len(chosen))
-    assessed = [assess_block(b, rules, sketch) for b in blocks]
-    ruling = Ruling(plan, clock, chosen, fit_priors(sketch, len(chosen)))
-    scores = ScoreSketch.zero(len(chosen))
-    judged = [judge_batch(g, to_columns(s), ruling, scores) for g, s in assessed]
-    verdict = decide(judged, scores.factors(), plan.regression)
-    parts, start = [], 0
-    for (groups, _), batch in zip(assessed, judged, strict=True):
-        stop = start + batch.num_rows
-        parts.append(evidence_batch(groups, batch, verdict.part(start, stop), ruling))
-        start = stop
-    return Audited(
-        pa.concat_tables([p.table for p in parts]),
-        pa.concat_tables([p.candidates for p in parts]),
-        verdict.p,
-        verdict.q,
-        scores.factors(),
-        plan,
-    )
+    return judge_fleet(blocks, plan, metrics, Clock.of(plan, AS_OF) if clock is None else clock)
+
+
+def column(audited, name):
+    """Return a column of the evidence."""
+    return np.array(audited.evidence[name].to_pylist(), dtype=object)
+
+
+def kinds(audited):
+    """Return what every candidate would be found to be, by model."""
+    names = (audited.candidates[n].to_pylist() for n in ("model_id", "kind"))
+    return dict(zip(*names, strict=True))
 
 
 def window_clock(n, analysis, spacing=HOUR):

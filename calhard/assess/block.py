@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -14,8 +15,11 @@ from calhard.assess.correlation import CorrelationSketch
 from calhard.assess.panel import Ragged, panels, sound_values
 from calhard.assess.slo import slo_columns
 from calhard.assess.windows import Clock, Windows, aggregate_dense, find_windows
-from calhard.schema import MICROSECONDS_PER_DAY, Metric
+from calhard.schema import HEADS, MICROSECONDS_PER_DAY, Metric
 from calhard.series import SeriesBlock
+
+if TYPE_CHECKING:
+    from calhard.plan import AuditPlan
 from calhard_kernels._array import Array
 
 
@@ -30,6 +34,18 @@ class Rules:
     min_reference: int = 10
     min_analysis: int = 3
     restart_on_deployment: bool = False
+
+    @classmethod
+    def of(cls, plan: AuditPlan, metrics: Mapping[str, Metric], clock: Clock) -> Rules:
+        """Return a plan's rules for some metrics."""
+        return cls(
+            clock,
+            metrics,
+            frozenset(head for head in HEADS if head in plan.regression.heads),
+            plan.windows.min_reference,
+            plan.windows.min_analysis,
+            plan.windows.restart_on_deployment,
+        )
 
 
 def assess_block(

@@ -49,6 +49,23 @@ class FleetVerdict:
         )
 
 
+def fleet_q_values(p: Floats, regression: Regression) -> Floats:
+    """Return the q-values of a night: Benjamini–Hochberg (or –Yekutieli), once it has opened.
+
+    Benjamini–Hochberg at 5 % alone alarms on 5 % of all nights on which every series is healthy. A
+    night opens when its smallest q is at most ``night_level`` (Simes' test of "all are healthy");
+    until then its q-values are raised by fdr_level/night_level, so that none reaches fdr_level.
+
+    Source: Simes 1986; Benjamini & Hochberg 1995.
+    """
+    q = by_q_values(p) if regression.fdr == "by" else bh_q_values(p)
+    smallest = np.nanmin(q, initial=1.0)
+    if smallest <= regression.night_level:
+        return q
+    raised: Floats = np.minimum(q * max(regression.fdr_level / regression.night_level, 1.0), 1.0)
+    return raised
+
+
 def decide(
     batches: Iterable[pa.RecordBatch], factors: Floats, regression: Regression
 ) -> FleetVerdict:
@@ -65,11 +82,10 @@ def decide(
         slope.append(deflated(columns, "slope", factors))
         slo.append(np.concatenate([columns["week_p"], columns["night_p"]]))
     everything = np.concatenate(p)
-    q_values = by_q_values if regression.fdr == "by" else bh_q_values
     return FleetVerdict(
         everything,
         np.concatenate(head),
-        q_values(everything),
+        fleet_q_values(everything, regression),
         bh_q_values(np.concatenate(slope)),
         bh_threshold(np.concatenate(slo), regression.fdr_level),
     )

@@ -23,7 +23,6 @@ from calhard.pipeline.fleet import JudgedFleet
 from calhard.pipeline.night import Gathered, gather, publish
 from calhard.pipeline.tasks import AssessShard, JudgeShard
 from calhard.plan import AuditPlan
-from calhard.schema import HEADS
 from calhard.store import NightWriter, published
 
 Result = TypeVar("Result")
@@ -126,15 +125,7 @@ def _audit(
     clock = Clock.of(plan, as_of)
     catalogue = plan.metric_catalogue()
     metrics = {name: catalogue[name] for name in history.metrics}
-    heads = frozenset(head for head in HEADS if head in plan.regression.heads)
-    rules = Rules(
-        clock,
-        metrics,
-        heads,
-        plan.windows.min_reference,
-        plan.windows.min_analysis,
-        plan.windows.restart_on_deployment,
-    )
+    rules = Rules.of(plan, metrics, clock)
     reading = history.reading(as_of_us=as_of, now_us=now_us, since_us=clock.lookback)
     shards = history.plan_shards()
     assess = AssessShard(reading, rules, writer.scratch)

@@ -10,7 +10,10 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import core_schema
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_PATTERN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*")
+_PATTERN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*", re.ASCII)
+_SECOND = 1_000_000
+LONGEST_US = 36_500 * _UNITS["d"] * _SECOND
+"""A hundred years: sums with any instant still fit into 64 bits."""
 EXAMPLE = 'write a number and a unit, such as "28d", "24h", "90m" or "30s"'
 
 
@@ -33,7 +36,7 @@ class Window:
         if isinstance(value, Window):
             return value
         if isinstance(value, bool) or not isinstance(value, int | str):
-            raise ValueError(f"{value!r} is neither a duration nor a number of samples; {EXAMPLE}")
+            raise ValueError(f"neither a duration nor a number of samples; {EXAMPLE}, or 28")
         if isinstance(value, int):
             if value <= 0:
                 raise ValueError(f"{value} samples is no window; it must be positive")
@@ -41,7 +44,7 @@ class Window:
         return cls(duration_us=parse_duration(value))
 
     def __str__(self) -> str:
-        """Return the text that `parse` reads back."""
+        """Return the text of the configuration: ``28d``, or ``28`` for samples."""
         if self.samples is not None:
             return str(self.samples)
         return format_duration(self.duration_us or 0)
@@ -66,26 +69,36 @@ class Window:
         return {
             "anyOf": [
                 {"type": "integer", "exclusiveMinimum": 0, "description": "samples"},
-                {"type": "string", "pattern": _PATTERN.pattern, "examples": ["28d", "24h"]},
+                {"type": "string", "pattern": f"^{_PATTERN.pattern}$", "examples": ["28d", "24h"]},
             ]
         }
 
 
-def parse_duration(text: str) -> int:
-    """Return a duration in microseconds; `ValueError` unless it is positive and has a unit."""
-    found = _PATTERN.fullmatch(text)
+def parse_duration(text: object) -> int:
+    """Return a duration in microseconds.
+
+    Raises
+    ------
+    ValueError
+        Not a text with a number and a unit, not positive, or longer than a hundred years.
+    """
+    found = _PATTERN.fullmatch(text) if isinstance(text, str) else None
     if found is None:
-        raise ValueError(f"{text!r} is not a duration; {EXAMPLE}")
-    microseconds = round(float(found[1]) * _UNITS[found[2]] * 1_000_000)
+        raise ValueError(f"not a duration; {EXAMPLE}")
+    seconds = float(found[1]) * _UNITS[found[2]]
+    if seconds > LONGEST_US / _SECOND:
+        raise ValueError("longer than a hundred years")
+    microseconds = round(seconds * _SECOND)
     if microseconds <= 0:
-        raise ValueError(f"{text!r} is not a positive duration; {EXAMPLE}")
+        raise ValueError(f"not a positive duration; {EXAMPLE}")
     return microseconds
 
 
 def format_duration(microseconds: int) -> str:
-    """Return a duration in the largest unit that divides it."""
+    """Return a duration in the largest unit that divides it; `parse_duration` reads it back."""
     for unit in ("d", "h", "m", "s"):
-        size = _UNITS[unit] * 1_000_000
+        size = _UNITS[unit] * _SECOND
         if microseconds % size == 0:
             return f"{microseconds // size}{unit}"
-    return f"{microseconds / 1_000_000:g}s"
+    whole, rest = divmod(microseconds, _SECOND)
+    return f"{whole}.{rest:06d}".rstrip("0") + "s"

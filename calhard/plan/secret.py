@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import GetCoreSchemaHandler
-from pydantic_core import core_schema
-
-_REFERENCE = re.compile(r"\$\{(env|file):([^}]*)\}")
+_REFERENCE = re.compile(r"\$\{(\w+):([^}]*)\}")
 MASK = "********"
 
 
 class Secret:
-    """A value that is masked wherever it is printed, dumped or hashed."""
+    """A value that is masked wherever it is printed or dumped.
 
-    __slots__ = ("_reference",)
+    Parameters
+    ----------
+    reference : str
+        Text with ``${env:NAME}`` or ``${file:PATH}`` in it; never the value itself.
+    folder : Path, optional
+        Where relative paths begin: the configuration's folder.
+    """
 
-    def __init__(self, reference: str) -> None:
+    __slots__ = ("_folder", "_reference")
+
+    def __init__(self, reference: str, folder: Path | None = None) -> None:
         self._reference = reference
+        self._folder = folder or Path()
 
     def reveal(self) -> str:
         """Return the secret itself, read now.
@@ -30,7 +37,13 @@ class Secret:
         ValueError
             The environment variable is not set, or the file cannot be read.
         """
-        return _REFERENCE.sub(_resolved, self._reference)
+        return _REFERENCE.sub(self._looked_up, self._reference)
+
+    def _looked_up(self, found: re.Match[str]) -> str:
+        kind, name = found[1], found[2]
+        if kind not in {"env", "file"} or not name:
+            raise ValueError(f"{found[0]} names no secret; write ${{env:NAME}} or ${{file:PATH}}")
+        return _variable(name) if kind == "env" else _content(self._folder / name)
 
     def __repr__(self) -> str:
         """Return the mask."""
@@ -40,20 +53,15 @@ class Secret:
 
     def __eq__(self, other: object) -> bool:
         """Return whether both refer to the same secret."""
-        return isinstance(other, Secret) and other._reference == self._reference
+        return (
+            isinstance(other, Secret)
+            and other._reference == self._reference
+            and other._folder == self._folder
+        )
 
     def __hash__(self) -> int:
         """Hash the reference."""
-        return hash(self._reference)
-
-    @classmethod
-    def __get_pydantic_core_schema__(
-        cls, source: Any, handler: GetCoreSchemaHandler
-    ) -> core_schema.CoreSchema:
-        """Accept a Secret as it is; write the mask."""
-        return core_schema.is_instance_schema(
-            cls, serialization=core_schema.plain_serializer_function_ser_schema(lambda _: MASK)
-        )
+        return hash((self._reference, self._folder))
 
 
 def holds_secret(text: str) -> bool:
@@ -61,13 +69,34 @@ def holds_secret(text: str) -> bool:
     return _REFERENCE.search(text) is not None
 
 
-def _resolved(found: re.Match[str]) -> str:
-    kind, name = found[1], found[2]
-    if kind == "env":
-        if name not in os.environ:
-            raise ValueError(f"environment variable {name} is not set")
-        return os.environ[name]
+def sealed(value: Any, folder: Path | None = None) -> Any:
+    """Return a configuration's value with every reference to a secret, at any depth, sealed."""
+    if isinstance(value, Mapping):
+        return {key: sealed(inner, folder) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [sealed(inner, folder) for inner in value]
+    return Secret(value, folder) if isinstance(value, str) and holds_secret(value) else value
+
+
+def masked(value: Any) -> Any:
+    """Return a sealed value with the mask in place of every secret."""
+    if isinstance(value, Mapping):
+        return {key: masked(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [masked(inner) for inner in value]
+    return MASK if isinstance(value, Secret) else value
+
+
+def _variable(name: str) -> str:
     try:
-        return Path(name).read_text(encoding="utf-8").strip()
-    except OSError as e:
-        raise ValueError(f"cannot read the secret file {name}: {e.strerror}") from e
+        return os.environ[name]
+    except (KeyError, ValueError) as e:
+        raise ValueError(f"environment variable {name} is not set") from e
+
+
+def _content(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as e:
+        reason = e.strerror if isinstance(e, OSError) else "it is not UTF-8 text"
+        raise ValueError(f"cannot read the secret file {path}: {reason}") from e

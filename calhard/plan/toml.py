@@ -1,49 +1,33 @@
-"""``calhard.toml``: read with every error at once and its line; written as it is in force."""
+"""``calhard.toml``, read: every error at once, each with its line."""
 
 from __future__ import annotations
 
-import difflib
-import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from calhard.errors import ConfigError
-from calhard.plan.model import AuditPlan, MetricSpec, Override
+from calhard.plan.lines import key_lines
+from calhard.plan.model import AuditPlan, known_columns
+from calhard.plan.problems import (
+    PRIVATE,
+    Places,
+    PlanError,
+    Problem,
+    dotted,
+    found,
+    problems_of,
+    unknown,
+)
+from calhard.plan.rules import KeyPath
+from calhard.plan.secret import Secret, holds_secret
+from calhard.plan.write import TABLE
 
-Path_ = tuple[str | int, ...]
-TABLE = ("calibration", "hardening")
 TOP = ("fleet", "expected_models")
 """Keys that may stand at the top of the file or in the table."""
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong in a configuration; ``line`` is 0 where no line can be named."""
-
-    line: int
-    key: str
-    message: str
-
-    def __str__(self) -> str:
-        """Return ``line 7: calibration.hardening.slos: …``."""
-        place = f"line {self.line}: " if self.line else ""
-        return f"{place}{self.key}: {self.message}" if self.key else f"{place}{self.message}"
-
-
-class PlanError(ConfigError):
-    """A configuration that cannot be used; ``problems`` lists everything that is wrong."""
-
-    def __init__(self, origin: str, problems: tuple[Problem, ...]) -> None:
-        self.origin = origin
-        self.problems = problems
-        count = f"{len(problems)} problem" + ("s" if len(problems) > 1 else "")
-        super().__init__(f"{origin}: {count}\n" + "\n".join(f"  {p}" for p in problems))
 
 
 def plan_from_toml(path: str | Path) -> AuditPlan:
@@ -56,192 +40,138 @@ def plan_from_toml(path: str | Path) -> AuditPlan:
     """
     file = Path(path)
     try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as e:
-        reason = e.strerror if isinstance(e, OSError) else "it is not UTF-8 text"
-        raise ConfigError(f"{file}: cannot read the configuration: {reason}") from e
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as e:
+        line = e.object[: e.start].count(b"\n") + 1
+        problem = Problem(line, "", "not UTF-8 text; save the file as UTF-8")
+        raise PlanError(str(file), [problem]) from e
+    except (OSError, ValueError) as e:
+        problem = Problem(0, "", f"cannot read the configuration: {_reason(e)}")
+        raise PlanError(str(file), [problem]) from e
     return plan_from_text(text, str(file), file.parent)
 
 
 def plan_from_text(
     text: str, origin: str = "calhard.toml", folder: Path | None = None
 ) -> AuditPlan:
-    """Return the plan of a TOML text; a file that it names is looked up in ``folder``."""
+    """Return the plan of a TOML text; files that it names are looked up in ``folder``."""
+    document, lines = _parsed(text, origin)
+    top = frozenset(key for key in TOP if key in document)
+    places = Places(lines, top)
+    settings, problems = _settings(document, places)
+    problems += _misplaced_secrets(document, places, folder or Path())
+    problems += _unknown_columns(settings, places)
+    problems += _read_expected(settings, folder or Path(), places)
     try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as e:
-        line = re.search(r"line (\d+)", str(e))
-        problem = Problem(int(line[1]) if line else 0, "", f"not TOML: {e}")
-        raise PlanError(origin, (problem,)) from e
-    lines = dict(_lines(text))
-    settings, problems = _settings(document, lines)
-    _read_expected(settings, folder or Path(), lines, problems)
-    try:
-        plan = AuditPlan.model_validate(settings)
+        plan = AuditPlan.model_validate(settings, context={"folder": folder})
     except ValidationError as e:
-        problems += [_problem(dict(error), lines, document) for error in e.errors()]
-        raise PlanError(origin, tuple(sorted(problems, key=lambda p: p.line))) from e
+        for error in e.errors(include_url=False):
+            problems += problems_of(dict(error), places)
+        raise PlanError(origin, problems) from e
     if problems:
-        raise PlanError(origin, tuple(sorted(problems, key=lambda p: p.line)))
+        raise PlanError(origin, problems)
     return plan
 
 
-def _settings(
-    document: Mapping[str, Any], lines: Mapping[Path_, int]
-) -> tuple[dict[str, Any], list[Problem]]:
+def _parsed(text: str, origin: str) -> tuple[dict[str, Any], dict[KeyPath, int]]:
+    """Return the document and the line of every key."""
+    try:
+        return tomllib.loads(text), key_lines(text.replace("\r\n", "\n"))
+    except tomllib.TOMLDecodeError as e:
+        at = re.search(r"line (\d+)", str(e))
+        line = int(at[1]) if at else text.count("\n") + 1
+        raise PlanError(origin, [Problem(line, "", f"not TOML: {e}")]) from e
+    except RecursionError as e:
+        raise PlanError(origin, [Problem(0, "", "not TOML: nested too deeply")]) from e
+
+
+def _settings(document: Mapping[str, Any], places: Places) -> tuple[dict[str, Any], list[Problem]]:
     """Return the plan's settings from where the file holds them, and what stands elsewhere."""
-    problems: list[Problem] = []
-    table = document.get(TABLE[0], {})
-    table = table if isinstance(table, dict) else {}
-    for outer, known, place in (
-        (document, (*TOP, TABLE[0]), ()),
-        (table, (TABLE[1],), TABLE[:1]),
-    ):
-        problems += [_unknown((*place, key), known, lines) for key in outer if key not in known]
-    settings = table.get(TABLE[1], {})
-    settings = dict(settings) if isinstance(settings, dict) else {}
-    settings = {key: document[key] for key in TOP if key in document} | settings
-    return settings, problems
+    problems = [_stray((key,), places) for key in document if key not in (*TOP, TABLE[0])]
+    outer, wrong = _inner(document, (), TABLE[0], places)
+    problems += wrong
+    problems += [unknown(places, (TABLE[0], k), TABLE[1:]) for k in outer if k != TABLE[1]]
+    inner, wrong = _inner(outer, TABLE[:1], TABLE[1], places)
+    problems += wrong
+    for key in places.top & set(inner):
+        where = places.line((*TABLE, key))
+        problems.append(places.problem((key,), f"given again on line {where}; keep one of them"))
+    return inner | {key: document[key] for key in TOP if key in document}, problems
 
 
-def _unknown(path: Path_, known: tuple[str, ...], lines: Mapping[Path_, int]) -> Problem:
-    near = difflib.get_close_matches(str(path[-1]), known, 1, 0.5)
-    hint = f'did you mean "{near[0]}"?' if near else f"known here: {', '.join(known)}"
-    return Problem(_line(path, lines), _dotted(path), f"unknown key; {hint}")
+def _inner(
+    table: Mapping[str, Any], path: KeyPath, key: str, places: Places
+) -> tuple[dict[str, Any], list[Problem]]:
+    inner = table.get(key, {})
+    if isinstance(inner, dict):
+        return dict(inner), []
+    return {}, [places.problem((*path, key), f"{found(inner)}; expected a table")]
 
 
-def _read_expected(
-    settings: dict[str, Any], folder: Path, lines: Mapping[Path_, int], problems: list[Problem]
-) -> None:
+def _stray(path: KeyPath, places: Places) -> Problem:
+    """A key at the top of the file that belongs into the table, or nowhere."""
+    if path[-1] in AuditPlan.model_fields:
+        return places.problem(path, f"unknown key here; it belongs under [{dotted(TABLE)}]")
+    return unknown(places, path, (*TOP, TABLE[0]))
+
+
+def _misplaced_secrets(document: Any, places: Places, folder: Path) -> Iterator[Problem]:
+    """Yield secrets where none may stand, and those that cannot be read now."""
+    for path, text in _texts(document, ()):
+        if not holds_secret(text):
+            continue
+        if path[:2] != TABLE or path[2] not in PRIVATE:
+            where = " and ".join(f"[{dotted((*TABLE, name))}]" for name in PRIVATE)
+            yield places.problem(path, f"{found(text)}; secrets may stand under {where} only")
+            continue
+        try:
+            Secret(text, folder).reveal()  # a missing one is an error now, not in the night
+        except ValueError as e:
+            yield places.problem(path, str(e))
+
+
+def _texts(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
+    """Yield every text of a document with its path."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _texts(inner, (*path, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _texts(inner, (*path, index))
+
+
+def _unknown_columns(settings: dict[str, Any], places: Places) -> list[Problem]:
+    """Take columns that no audit knows out of the settings; return them as problems."""
+    columns, metrics = settings.get("columns"), settings.get("metrics", {})
+    if not isinstance(columns, dict):
+        return []
+    known = known_columns(metrics if isinstance(metrics, dict) else ())
+    settings["columns"] = {key: value for key, value in columns.items() if key in known}
+    strange = [key for key in columns if key not in known]
+    return [unknown(places, (*TABLE, "columns", key), known) for key in strange]
+
+
+def _read_expected(settings: dict[str, Any], folder: Path, places: Places) -> list[Problem]:
     """Replace a file name in ``expected_models`` by the models it lists, one a line."""
     name = settings.get("expected_models")
-    if not isinstance(name, str):
-        return
+    if not isinstance(name, str) or holds_secret(name):
+        return []
+    settings["expected_models"] = ()
+    path = places.of_plan(("expected_models",))
     try:
-        text = (folder / name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as e:
-        line = _line((*TABLE, "expected_models"), lines) or lines.get(("expected_models",), 0)
-        problems.append(Problem(line, "expected_models", f"cannot read {name}: {e}"))
-        settings["expected_models"] = ()
-        return
-    settings["expected_models"] = tuple(line.strip() for line in text.splitlines() if line.strip())
+        text = (folder / name).read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as e:
+        return [places.problem(path, f"cannot read {folder / name}: {_reason(e)}")]
+    models = dict.fromkeys(line.strip() for line in text.split("\n"))
+    settings["expected_models"] = tuple(model for model in models if model)
+    if settings["expected_models"]:
+        return []
+    return [places.problem(path, f"{folder / name} lists no model; write one a line")]
 
 
-def _problem(
-    error: dict[str, Any], lines: Mapping[Path_, int], document: Mapping[str, Any]
-) -> Problem:
-    loc: Path_ = tuple(error["loc"])
-    path: Path_ = loc if loc and loc[0] in TOP and loc[0] in document else (*TABLE, *loc)
-    if error["type"] == "extra_forbidden":
-        return _unknown(path, _known_keys(loc[:-1]), lines)
-    message = str(error["msg"]).removeprefix("Value error, ")
-    given = error.get("input")
-    if isinstance(given, str | int | float | bool) and repr(given) not in message:
-        message += f"; found {given!r}"
-    return Problem(_line(path, lines), _dotted(path), message)
-
-
-def _known_keys(loc: Path_) -> tuple[str, ...]:
-    """Return the keys of the table at ``loc``."""
-    model: type[BaseModel] = AuditPlan
-    for step in loc:
-        if step == "overrides":
-            model = Override
-        elif step == "metrics":
-            model = MetricSpec
-        elif isinstance(step, str) and step in model.model_fields:
-            inner = model.model_fields[step].annotation
-            candidates = [inner, *get_args(inner)]
-            tables = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
-            model = tables[0] if tables else model
-    return tuple(field.alias or name for name, field in model.model_fields.items())
-
-
-def _dotted(path: Path_) -> str:
-    text = ""
-    for step in path:
-        text += f"[{step + 1}]" if isinstance(step, int) else ("." if text else "") + step
-    return text
-
-
-def _line(path: Path_, lines: Mapping[Path_, int]) -> int:
-    """Line of a key, or of the nearest table around it."""
-    for end in range(len(path), 0, -1):
-        if path[:end] in lines:
-            return lines[path[:end]]
-    return 0
-
-
-_HEADER = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
-_KEY = re.compile(
-    r"\s*((?:\"[^\"]*\"|'[^']*'|[\w-]+)(?:\s*\.\s*(?:\"[^\"]*\"|'[^']*'|[\w-]+))*)\s*="
-)
-_PART = re.compile(r"\"([^\"]*)\"|'([^']*)'|([\w-]+)")
-
-
-def _lines(text: str) -> Iterator[tuple[Path_, int]]:
-    """Yield the path of every table and key with its line; the text is valid TOML."""
-    table: Path_ = ()
-    seen: dict[Path_, int] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        header, key = _HEADER.match(line), _KEY.match(line)
-        if header and not key:
-            table = _parts(header[2])
-            if header[1] == "[[":
-                seen[table] = seen.get(table, -1) + 1
-                yield table, number
-                table = (*table, seen[table])
-            yield table, number
-        elif key:
-            path = (*table, *_parts(key[1]))
-            yield path, number
-
-
-def _parts(dotted: str) -> Path_:
-    return tuple(a or b or c for a, b, c in _PART.findall(dotted))
-
-
-def plan_to_toml(plan: AuditPlan) -> str:
-    """Return the plan as the file that would give it again; secrets are masked."""
-    settings = plan.model_dump(mode="json", by_alias=True, exclude_none=True, fallback=str)
-    return "\n".join(_table(TABLE, settings)) + "\n"
-
-
-def _table(path: tuple[str, ...], values: Mapping[str, Any]) -> Iterator[str]:
-    yield f"[{'.'.join(_name(step) for step in path)}]"
-    tables = []
-    for key, value in values.items():
-        if isinstance(value, dict) or _is_tables(value):
-            tables.append((key, value))
-        else:
-            yield f"{_name(key)} = {_literal(value)}"
-    for key, value in tables:
-        inner = (*path, key)
-        if isinstance(value, dict):
-            if value:
-                yield ""
-                yield from _table(inner, value)
-            continue
-        for row in value:
-            first, *rest = _table(inner, row)
-            yield ""
-            yield f"[{first}]"
-            yield from rest
-
-
-def _is_tables(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(v, dict) for v in value)
-
-
-def _name(key: str) -> str:
-    return key if re.fullmatch(r"[\w-]+", key, re.ASCII) else json.dumps(key)
-
-
-def _literal(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return {"inf": "inf", "-inf": "-inf"}.get(str(value), repr(value))
-    if isinstance(value, list):
-        return "[" + ", ".join(_literal(v) for v in value) + "]"
-    return json.dumps(value, ensure_ascii=False)
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8 text"
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

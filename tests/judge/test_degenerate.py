@@ -5,21 +5,21 @@ import pytest
 
 from calhard.plan import AuditPlan
 from calhard.simulate import healthy_series, plant
-from tests.blocks import AS_OF, DAY, HOUR, audit_blocks, audit_values, block
+from tests.blocks import AS_OF, DAY, HOUR, audit_blocks, audit_values, block, column, kinds
 
 N = 840
 RNG = np.random.default_rng(0)
 
 
 def status(audited):
-    return audited.column("status").tolist()
+    return column(audited, "status").tolist()
 
 
 def test_a_constant_series_is_ok_and_silent():
     audited = audit_blocks([block(np.full((30, N), 0.02))])
     assert status(audited) == ["ok"] * 30
     assert not audited.alarmed.any()
-    assert set(audited.column("p_value")) == {1.0}
+    assert set(column(audited, "p_value")) == {1.0}
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
@@ -43,14 +43,14 @@ def test_a_flatline_after_a_living_reference_has_failed():
     x[0, -72:] = x[0, -72]
     audited = audit_blocks([block(x)])
     assert status(audited) == ["failed", "ok"]
-    assert "72 values" in audited.column("reason")[0]
+    assert "72 values" in column(audited, "reason")[0]
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 12])
 def test_too_few_samples_are_insufficient(n):
     audited = audit_blocks([block(np.full((2, n), 0.02))])
     assert status(audited) == ["insufficient"] * 2
-    assert audited.column("p_value").tolist() == [None, None]
+    assert column(audited, "p_value").tolist() == [None, None]
 
 
 def test_a_silent_source_is_stale():
@@ -58,7 +58,7 @@ def test_a_silent_source_is_stale():
     stamps = AS_OF - 5 * HOUR - HOUR * np.arange(599, -1, -1)
     audited = audit_blocks([block(x, timestamps=stamps)])
     assert status(audited) == ["failed"]
-    assert "no sample" in audited.column("reason")[0]
+    assert "no sample" in column(audited, "reason")[0]
 
 
 @pytest.mark.parametrize("bad", [np.inf, -0.5, 1.5])
@@ -67,8 +67,8 @@ def test_a_value_that_cannot_be_is_a_failure(bad):
     x[0, -30] = bad
     audited = audit_blocks([block(x)])
     assert status(audited) == ["failed", "ok"]
-    assert audited.kinds() == {"m000000": "MetricFailure"}
-    assert audited.column("n_bad").tolist() == [1, 0]
+    assert kinds(audited) == {"m000000": "MetricFailure"}
+    assert column(audited, "n_bad").tolist() == [1, 0]
 
 
 def test_a_reference_full_of_bad_values_is_indeterminate():
@@ -91,8 +91,8 @@ def test_a_count_above_zero_fails_and_violates():
     x[0, -10] = 2
     audited = audit_blocks([block(x, metric="mask_mismatch_count")], ("mask_mismatch_count",))
     assert status(audited) == ["failed", "ok"]
-    assert audited.column("week_value").tolist() == [2.0, 0.0]
-    assert audited.column("night_value").tolist() == [2.0, 0.0]
+    assert column(audited, "week_value").tolist() == [2.0, 0.0]
+    assert column(audited, "night_value").tolist() == [2.0, 0.0]
 
 
 def test_an_old_count_outside_the_analysis_window_is_over():
@@ -143,8 +143,8 @@ def test_hourly_and_daily_series_are_separate_families():
     hourly = block(0.2 + 0.002 * healthy_series(rng, 40, N, phi=0.6))
     daily = block(0.2 + 0.002 * healthy_series(rng, 40, 35), spacing=DAY, first=40)
     audited = audit_blocks([hourly, daily])
-    assert audited.column("cadence").tolist() == ["hourly"] * 40 + ["daily"] * 40
-    phi = audited.column("phi").astype(float)
+    assert column(audited, "cadence").tolist() == ["hourly"] * 40 + ["daily"] * 40
+    phi = column(audited, "phi").astype(float)
     assert phi[:40].mean() > 0.5
     assert abs(phi[40:].mean()) < 0.25
     assert audited.alarmed.sum() == 0

@@ -62,9 +62,7 @@ def test_a_night_has_every_file_and_column_of_the_contract(night):
 def test_evidence_has_one_row_per_series_in_key_order(night, table):
     evidence = night.table("evidence")
     assert evidence.num_rows == 15 * 2 * 7
-    keys = list(
-        zip(*(evidence[n].to_pylist() for n in ("model_id", "class_id")), strict=True)
-    )
+    keys = list(zip(*(evidence[n].to_pylist() for n in ("model_id", "class_id")), strict=True))
     assert keys == sorted(keys)
     assert set(evidence["status"].to_pylist()) <= {"ok", "failed", "insufficient", "indeterminate"}
 
@@ -227,8 +225,11 @@ def test_overrides_change_the_bound_of_the_models_they_name(table, tmp_path):
     clamp_rate_threshold = 0.001
     """
     night = audit(table, tmp_path, plan=AuditPlan.from_text(text))
-    broken = {r["model_id"] for r in night.table("violations").to_pylist()
-              if r["metric"] == "clamp_rate" and r["verdict"] == "violated"}
+    broken = {
+        r["model_id"]
+        for r in night.table("violations").to_pylist()
+        if r["metric"] == "clamp_rate" and r["verdict"] == "violated"
+    }
     assert broken == {"model-0000"}
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from calhard.schema import MICROSECONDS_PER_DAY
 from calhard.simulate import healthy_series, plant
-from tests.blocks import audit_values
+from tests.blocks import audit_values, kinds
 
 N, ANALYSIS = 200, 67
 SERIES = 2_000
@@ -59,7 +59,7 @@ def test_a_large_step_in_the_last_day_is_always_found(size):
     x[:10] = plant(x[:10], "step", size, 840 - 24)
     found = audit_values(x, 168)
     assert found.alarmed[:10].all()
-    assert {found.kinds()[f"m{i:06d}"] for i in range(10)} == {"SuddenJump"}
+    assert {kinds(found)[f"m{i:06d}"] for i in range(10)} == {"SuddenJump"}
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_faults_are_named_as_what_they_are(fault, size, kind, least):
     x, count = fleet(7, 0.2, 0.02, fault, size, at)
     found = audit_values(x, ANALYSIS)
     assert found.alarmed[:count].mean() >= least
-    named = [found.kinds().get(f"m{i:06d}") for i in range(count) if found.alarmed[i]]
+    named = [kinds(found).get(f"m{i:06d}") for i in range(count) if found.alarmed[i]]
     assert named.count(kind) >= least * len(named)
 
 
