@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
-import re
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -11,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from calhard.plan.globs import matched
 from calhard.plan.rules import Broken, refuse
 from calhard.plan.sections import Positive, Section, Share
 from calhard.schema import Bound, Direction, Metric
@@ -90,8 +89,7 @@ class MetricSpec(Section):
 class Override(Section):
     """Other bounds for the models and classes that match; later ones win.
 
-    ``model`` and ``class`` are globs, case-sensitive: ``*``, ``?``, ``[abc]``, ``[!abc]``; a
-    bracket in a name is written ``[[]``.
+    ``model`` and ``class`` are globs; see `calhard.plan.globs`.
     """
 
     model: str = Field("*", min_length=1, description="glob over model_id")
@@ -106,15 +104,7 @@ class Override(Section):
 
     def matching(self, model_ids: Sequence[str], class_ids: Sequence[str]) -> NDArray[np.bool_]:
         """Return which (model, class) pairs match, shape (G,)."""
-        return _matched(self.model, model_ids) & _matched(self.class_, class_ids)
-
-
-def _matched(glob: str, names: Sequence[str]) -> NDArray[np.bool_]:
-    if glob == "*":
-        return np.ones(len(names), np.bool_)
-    accepts = re.compile(fnmatch.translate(glob)).match
-    verdicts = {name: accepts(name) is not None for name in set(names)}
-    return np.fromiter((verdicts[name] for name in names), np.bool_, len(names))
+        return matched((self.model,), model_ids) & matched((self.class_,), class_ids)
 
 
 def impossible_bounds(

@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from calhard.plan.bounds import BOUNDS, MetricSpec, Override, Thresholds, impossible_bounds
+from calhard.plan.globs import matched
 from calhard.plan.rules import Broken, refuse
 from calhard.plan.secret import masked, sealed
 from calhard.plan.sections import Alerts, Regression, Section, Slos, Storage, Windows
@@ -71,6 +72,11 @@ class AuditPlan(Section):
     fleet: Name = Field("default", description="the fleet's name in reports and ids")
     expected_models: Annotated[tuple[Name, ...], Field(strict=False)] = Field(
         (), description="models whose silence is a finding", json_schema_extra=_either
+    )
+    retired_models: Annotated[tuple[Name, ...], Field(strict=False)] = Field(
+        (),
+        description="models (names or globs) that are listed but give no finding and no alert",
+        json_schema_extra=_either,
     )
     enabled: bool = Field(True, description="false: an audit ends at once and says so")
     slo_monitoring: bool = Field(True, description="find SLO violations and early warnings")
@@ -145,6 +151,13 @@ class AuditPlan(Section):
         """Return the least effect size of each (model, class), in reference sd, shape (G,)."""
         return self._resolved(self.regression, "min_effect_size", model_ids, class_ids)
 
+    def retired(self, model_ids: Sequence[str]) -> NDArray[np.bool_]:
+        """Return which models ``retired_models`` names, even where they are expected; shape (G,).
+
+        They are listed in a night, without findings, health or alerts.
+        """
+        return matched(self.retired_models, model_ids)
+
     def _own_bound(self, metric: str) -> float:
         if metric not in self.metrics:
             return 0.0 if BUILTIN_METRICS[metric].is_count else np.nan
@@ -210,6 +223,7 @@ class AuditPlan(Section):
             **_object(
                 fleet=table["properties"]["fleet"],
                 expected_models=table["properties"]["expected_models"],
+                retired_models=table["properties"]["retired_models"],
                 calibration=_object(hardening=table),
             ),
             "$defs": definitions,

@@ -26,7 +26,9 @@ from calhard.plan.rules import KeyPath
 from calhard.plan.secret import Secret, holds_secret
 from calhard.plan.write import TABLE
 
-TOP = ("fleet", "expected_models")
+LISTS = ("expected_models", "retired_models")
+"""Keys that hold models, or the name of a file that lists them."""
+TOP = ("fleet", *LISTS)
 """Keys that may stand at the top of the file or in the table."""
 
 
@@ -61,7 +63,8 @@ def plan_from_text(
     settings, problems = _settings(document, places)
     problems += _misplaced_secrets(document, places, folder or Path())
     problems += _unknown_columns(settings, places)
-    problems += _read_expected(settings, folder or Path(), places)
+    for key in LISTS:
+        problems += _read_list(key, settings, folder or Path(), places)
     try:
         plan = AuditPlan.model_validate(settings, context={"folder": folder})
     except ValidationError as e:
@@ -153,20 +156,20 @@ def _unknown_columns(settings: dict[str, Any], places: Places) -> list[Problem]:
     return [unknown(places, (*TABLE, "columns", key), known) for key in strange]
 
 
-def _read_expected(settings: dict[str, Any], folder: Path, places: Places) -> list[Problem]:
-    """Replace a file name in ``expected_models`` by the models it lists, one a line."""
-    name = settings.get("expected_models")
+def _read_list(key: str, settings: dict[str, Any], folder: Path, places: Places) -> list[Problem]:
+    """Replace the name of a file by the models it lists, one a line."""
+    name = settings.get(key)
     if not isinstance(name, str) or holds_secret(name):
         return []
-    settings["expected_models"] = ()
-    path = places.of_plan(("expected_models",))
+    settings[key] = ()
+    path = places.of_plan((key,))
     try:
         text = (folder / name).read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as e:
         return [places.problem(path, f"cannot read {folder / name}: {_reason(e)}")]
     models = dict.fromkeys(line.strip() for line in text.split("\n"))
-    settings["expected_models"] = tuple(model for model in models if model)
-    if settings["expected_models"]:
+    settings[key] = tuple(model for model in models if model)
+    if settings[key]:
         return []
     return [places.problem(path, f"{folder / name} lists no model; write one a line")]
 
