@@ -6,7 +6,7 @@ All arrays have shape (S,). A head that is off for a series has p = NaN.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -109,6 +109,18 @@ def level_head(columns: Columns, correlation: Correlation, test: Test, min_effec
         gate, onset = np.where(short, True, gate), np.where(short, last.onset_day, onset)
         change, d = np.where(short, last.change, change), np.where(short, last.effect, d)
     return Head(p, gate & (size >= min_effect), d, change, onset)
+
+
+def _if_lasting(head: Head, columns: Columns) -> Head:
+    """Close a head's gate where the best split's step, which dates the change, has gone away.
+
+    A transient is higher after its own onset than over the whole window: there half of its step
+    is more than noise at the end of the window makes.
+    """
+    before, after = (unpack(columns, side, columns["n_reference"]) for side in ("scan_a", "scan_b"))
+    stays = lasts(columns["scan_kept"], mean_difference(before, after))
+    stays |= ~(columns["scan_found"] > 0) | (columns["n_analysis"] < SHORT)
+    return replace(head, gate=head.gate & stays)
 
 
 def _share(columns: Columns, n_a: Array, n_b: Array) -> tuple[Array, Array]:
@@ -245,6 +257,10 @@ def judge_heads(
         found["scan"] = scan_head(columns, correlations["scan"], min_effect, table)
     if "slope" in correlations:
         found["slope"] = slope_head(columns, correlations["slope"], min_effect)
+    if "scan" in found:
+        found |= {
+            name: _if_lasting(found[name], columns) for name in ("level", "slope") if name in found
+        }
     if "variance" in correlations:
         found["variance"] = variance_head(columns, correlations["variance"])
     if "cycle_p" in columns:

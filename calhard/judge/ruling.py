@@ -14,15 +14,23 @@ from numpy.typing import NDArray
 
 from calhard.assess.correlation import CORRELATED, CorrelationSketch
 from calhard.assess.windows import CADENCES, Clock
+from calhard.judge.pinned import PinnedBaselines
 from calhard.schema import HEADS, Metric
 from calhard_kernels.effective import Prior
-from calhard_kernels.inflation import inflation_from_histogram, score_histogram
+from calhard_kernels.inflation import NULL_SCORES, inflation_from_histogram, score_histogram
 from calhard_kernels.scan_null import ScanNull
 
 if TYPE_CHECKING:
     from calhard.plan import AuditPlan
 
 SCORE_BINS = len(score_histogram(np.empty(0)))
+OSCILLATION_NULL = (0.51, 2.87)
+"""Chi-square scores of the oscillation head's healthy p at q50 and q90, by simulation at n = 200.
+
+Whitening by an estimated φ tilts the spectrum, which shows in the bulk of Fisher's p and not in its
+tail: with the standard quantiles healthy fleets have λ = 1.14, and weak cycles go unseen.
+"""
+NULL_SCORES_OF = {"oscillation": OSCILLATION_NULL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,8 @@ class Ruling:
     metrics: Mapping[str, Metric]
     priors: Mapping[tuple[int, int, str], Prior | None]
     """By metric index, cadence index and head."""
+    pinned: PinnedBaselines | None = None
+    """What drift is measured against, where a row of it is pinned."""
 
     def priors_of(self, metric: int) -> dict[tuple[int, str], Prior | None]:
         """Return one metric's priors by cadence and head."""
@@ -74,9 +84,11 @@ class ScoreSketch:
 
     def factors(self) -> NDArray[np.float64]:
         """Return raw λ of every family and head, shape (M, C, H)."""
-        shape = self.counts.shape[:3]
-        flat = self.counts.reshape(-1, SCORE_BINS)
-        return np.array([inflation_from_histogram(row) for row in flat]).reshape(shape)
+        found = np.ones(self.counts.shape[:3])
+        for m, c, h in np.ndindex(*found.shape):
+            null = NULL_SCORES_OF.get(HEADS[h], NULL_SCORES)
+            found[m, c, h] = inflation_from_histogram(self.counts[m, c, h], null_scores=null)
+        return found
 
 
 @cache

@@ -177,7 +177,7 @@ class Regression(Section):
     fdr: Literal["bh", "by"] = Field("bh", description="Benjamini–Hochberg or –Yekutieli")
     fdr_level: Probability = Field(0.05, description="false discovery rate over the fleet")
     night_level: Probability = Field(
-        0.01, description="chance of any alarm on a night on which every series is healthy"
+        0.005, description="chance of any alarm on a night on which every series is healthy"
     )
     max_p: Probability = Field(0.001, description="largest combined p of a regression")
     min_effect_size: float = Field(0.5, ge=0, description="least |d| of a change of level")

@@ -53,15 +53,20 @@ def score_histogram(p: ArrayLike) -> Counts:
     return np.bincount(index, minlength=EDGES.size - 1).astype(np.int64)
 
 
-def inflation_from_histogram(counts: Counts, smallest_family: int = SMALLEST_FAMILY) -> float:
+def inflation_from_histogram(
+    counts: Counts,
+    smallest_family: int = SMALLEST_FAMILY,
+    null_scores: tuple[float, float] = NULL_SCORES,
+) -> float:
     """Return raw λ from a `score_histogram`, within 1.2 % of `inflation_factor`.
 
-    Quantiles are interpolated linearly inside their bin.
+    Quantiles are interpolated linearly inside their bin. ``null_scores`` are the null's own scores
+    at `QUANTILES`, for a test whose p is honest in its tail and not in its bulk.
     """
     total = int(np.sum(counts))
     if total < max(smallest_family, 1):
         return 1.0
-    return _factor(np.array([_quantile(counts, q * total) for q in QUANTILES]))
+    return _factor(np.array([_quantile(counts, q * total) for q in QUANTILES]), null_scores)
 
 
 def _quantile(counts: Counts, rank: float) -> float:
@@ -72,8 +77,8 @@ def _quantile(counts: Counts, rank: float) -> float:
     return float(EDGES[index] + inside * (EDGES[index + 1] - EDGES[index]))
 
 
-def _factor(found: Floats) -> float:
-    return float(max(1.0, *(found / np.array(NULL_SCORES))))
+def _factor(found: Floats, null_scores: tuple[float, float] = NULL_SCORES) -> float:
+    return float(max(1.0, *(found / np.array(null_scores))))
 
 
 def deflate(p: ArrayLike, factor: float, cap: float = CAP) -> Floats:
