@@ -115,11 +115,13 @@ def _if_lasting(head: Head, columns: Columns) -> Head:
     """Close a head's gate where the best split's step, which dates the change, has gone away.
 
     A transient is higher after its own onset than over the whole window: there half of its step
-    is more than noise at the end of the window makes.
+    is more than noise at the end of the window makes. Short windows and zero-inflated series, whose
+    level head reads other things than the split, are left alone.
     """
     before, after = (unpack(columns, side, columns["n_reference"]) for side in ("scan_a", "scan_b"))
     stays = lasts(columns["scan_kept"], mean_difference(before, after))
     stays |= ~(columns["scan_found"] > 0) | (columns["n_analysis"] < SHORT)
+    stays |= np.isfinite(columns["share_a_shift"])
     return replace(head, gate=head.gate & stays)
 
 
