@@ -138,6 +138,7 @@ EVIDENCE = pa.schema(
         ("slope_q", _F),
         ("model_version", _S),
         ("deployed_at", TIMESTAMP),  # last change of model_version inside the windows
+        ("baseline_source", _S),  # of baseline_value: pinned, reference; null where none was needed
     ]
 )
 
@@ -191,6 +192,8 @@ WARNINGS = pa.schema(
         ("interval_low", _F),
         ("interval_high", _F),
         ("predicted_breach_at", TIMESTAMP),
+        ("breach_earliest", TIMESTAMP),  # the same for the ends of the slope's 95 % interval
+        ("breach_latest", TIMESTAMP),
         ("recommended_actions", _S),
         ("threshold", _F),
         ("current_value", _F),
@@ -253,7 +256,7 @@ ACTIONS = pa.schema(
 
 COVERAGE = pa.schema(
     [
-        ("unit", _S),  # row, series, file, model
+        ("unit", _S),  # row, series, file, metric, model, baseline
         (
             "outcome",
             _S,

@@ -18,11 +18,12 @@ def judge_batch(
     models, classes = groups["model_id"].to_pylist(), groups["class_id"].to_pylist()
     metrics, size = len(ruling.metrics), len(models)
     names = judged_names()
+    pins = {} if ruling.pinned is None else ruling.pinned.of(models, classes)
     judged = {name: np.full((size, metrics), np.nan) for name in names}
     reasons = np.full((size, metrics), "", dtype=object)
-    for m in range(metrics):
+    for m, metric in enumerate(ruling.metrics):
         part = {name: values.reshape(size, metrics)[:, m] for name, values in columns.items()}
-        found, status = judge_metric(part, m, ruling, models, classes)
+        found, status = judge_metric(part, m, ruling, models, classes, pins.get(metric))
         for name, values in found.items():
             judged[name][:, m] = values
         reasons[:, m] = status.reason

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from calhard.assess.columns import NIGHTS, Columns, to_columns
 from calhard.assess.windows import CADENCES
+from calhard.judge.pinned import PINNED, REFERENCE
 from calhard.judge.ruling import Ruling
 from calhard.judge.selection import combine, deflated, effects, is_worse, kinds
 from calhard.judge.status import FAILED, OK
@@ -193,7 +194,15 @@ def _measured(columns: Columns, judged: pa.RecordBatch, as_of: int) -> dict[str,
     found |= {name: pa.array(columns[name].astype(np.int64)) for name in _COUNTS}
     found |= {name: _instants(columns[day], as_of) for name, day in _DAYS.items()}
     status = np.array(STATUSES, dtype=object)[columns["status"].astype(np.int64)]
+    found["baseline_source"] = pa.array(_source(columns["pinned"]), pa.string())
     return found | {"status": pa.array(status, pa.string()), "reason": judged["reason"]}
+
+
+def _source(pinned: Array) -> NDArray[np.object_]:
+    """Where a baseline comes from; None where the series has none."""
+    words: NDArray[np.object_] = np.array([REFERENCE, PINNED, None], dtype=object)
+    chosen: NDArray[np.object_] = words[np.nan_to_num(pinned, nan=2.0).astype(np.int64)]
+    return chosen
 
 
 def _instants(days: Array, as_of: int) -> pa.Array:

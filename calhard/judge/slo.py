@@ -1,6 +1,7 @@
 """SLO tests: how far each window is from its bound, and how sure one can be of it.
 
-All arrays have shape (S,). The same estimator, the label-weighted mean, stands on both sides.
+All arrays have shape (S,). The same estimator, the label-weighted mean, stands on both sides, or
+a pinned value in the reference's place.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from calhard.assess.columns import NIGHTS, Columns, unpack
+from calhard.judge.pinned import Pin
 from calhard_kernels._array import Array, safe_divide
 from calhard_kernels.effective import Correlation, effective_df, variance_inflation
 from calhard_kernels.moments import Moments
@@ -25,6 +27,8 @@ LABELS_CHANGED = 2.0
 
 FEW = 24
 """Windows with fewer slots borrow the reference's variance."""
+PINNED_DF = 1e6
+"""The error of a pinned value is taken as known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +48,41 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What a window is compared with: mean, variance of that mean, variance of one slot."""
+    """What a window is compared with, how sure that is, and the noise of one slot.
+
+    ``mean_df`` belongs to ``mean_variance``, ``df`` to ``slot_variance``, which is always the
+    reference window's; ``pinned`` (bool) tells where the mean is a pinned value.
+    """
 
     mean: Array
     mean_variance: Array
+    mean_df: Array
     slot_variance: Array
     phi: Array
     v: Array
     df: Array
+    pinned: Array
 
 
-def baseline(columns: Columns, correlation: Correlation) -> Baseline:
-    """Return the reference window's label-weighted mean and its errors (effective sizes)."""
+def baseline(columns: Columns, correlation: Correlation, pin: Pin | None = None) -> Baseline:
+    """Return the pinned values; where there is none, the reference window's label-weighted mean.
+
+    The reference's mean has the error of its effective size. A pinned value has its own standard
+    error; without one it is taken as exact and adds no error, so that p = T(−(|Δ| − b)/SE) +
+    T(−(|Δ| + b)/SE) has the window's error alone.
+    """
     a = unpack(columns, "raw_a", columns["n_reference"])
     phi, kish = correlation.phi, np.maximum(columns["kish_a"], 1.0)
     variance = _slot_variance(a, phi)
     error = variance * variance_inflation(phi, kish) / kish
-    return Baseline(columns["mean_a"], error, variance, phi, correlation.v, effective_df(phi, a.n))
+    df = effective_df(phi, a.n)
+    pinned = np.zeros(len(df), np.bool_) if pin is None else np.isfinite(pin.value)
+    mean, mean_df = columns["mean_a"], df
+    if pin is not None:
+        mean = np.where(pinned, pin.value, mean)
+        error = np.where(pinned, pin.error**2, error)
+        mean_df = np.where(pinned, PINNED_DF, df)
+    return Baseline(mean, error, mean_df, variance, phi, correlation.v, df, pinned)
 
 
 def _slot_variance(side: Moments, phi: Array) -> Array:
@@ -128,7 +150,9 @@ def _compare(
 
 def _welch_df(variance: Array, df: Array, base: Baseline) -> Array:
     total = (variance + base.mean_variance) ** 2
-    return safe_divide(total, variance**2 / df + base.mean_variance**2 / base.df, otherwise=1.0)
+    return safe_divide(
+        total, variance**2 / df + base.mean_variance**2 / base.mean_df, otherwise=1.0
+    )
 
 
 def _bound_p(distance: Array, bound: Array, error: Array, df: Array, *, two_sided: bool) -> Array:

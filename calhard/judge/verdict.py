@@ -11,8 +11,9 @@ from calhard.assess.columns import NIGHTS, SHORT, Columns, unpack
 from calhard.assess.correlation import head_correlation
 from calhard.judge.heads import Head, judge_heads, level_test, shrunk_correlations
 from calhard.judge.outlook import outlook, t_quantile
+from calhard.judge.pinned import Pin
 from calhard.judge.ruling import Ruling, scan_null
-from calhard.judge.slo import Window, baseline, nights, tau_shift, week
+from calhard.judge.slo import Baseline, Window, baseline, nights, tau_shift, week
 from calhard.judge.status import FAILED, OK, Status, Tolerance, judge_status
 from calhard.schema import HEADS, Metric
 from calhard_kernels._array import Array
@@ -27,12 +28,17 @@ POWER_TAIL, POWER_Z = 0.0002, 0.84
 
 
 def judge_metric(
-    columns: Columns, metric: int, ruling: Ruling, models: Sequence[str], classes: Sequence[str]
+    columns: Columns,
+    metric: int,
+    ruling: Ruling,
+    models: Sequence[str],
+    classes: Sequence[str],
+    pin: Pin | None = None,
 ) -> tuple[Columns, Status]:
     """Return the judged columns of every series of one metric, and their status.
 
     ``columns`` are the accumulators of S series in key order, ``models`` and ``classes`` their
-    keys. Statistics of a series that cannot be judged are NaN.
+    keys, ``pin`` what is pinned for them. Statistics of a series that cannot be judged are NaN.
     """
     spec = list(ruling.metrics.values())[metric]
     plan = ruling.plan
@@ -48,7 +54,8 @@ def judge_metric(
     if len(rows):
         part = {name: values[rows] for name, values in columns.items()}
         keys = [models[r] for r in rows.tolist()], [classes[r] for r in rows.tolist()]
-        for name, values in _statistics(part, metric, spec, ruling, *keys).items():
+        pins = None if pin is None else pin.take(rows)
+        for name, values in _statistics(part, metric, spec, ruling, *keys, pins).items():
             found[name] = np.full(len(judged), np.nan)
             found[name][rows] = values
     return found, status
@@ -95,6 +102,7 @@ def _statistics(
     ruling: Ruling,
     models: Sequence[str],
     classes: Sequence[str],
+    pin: Pin | None,
 ) -> Columns:
     plan = ruling.plan
     correlations = shrunk_correlations(columns, ruling.priors_of(index))
@@ -107,7 +115,8 @@ def _statistics(
         found["volatility"] = columns["volatility"]
     if metric.bound in {"drift", "level"}:
         bound, _ = plan.thresholds_for(metric.name, models, classes)
-        found |= _slo(columns, correlations, metric, bound, plan.windows.horizon_days)
+        base = baseline(columns, correlations["level"], pin)
+        found |= _slo(columns, correlations, metric, bound, base, plan.windows.horizon_days)
     return found
 
 
@@ -166,15 +175,16 @@ def _slo(
     correlations: dict[str, Correlation],
     metric: Metric,
     bound: Array,
+    base: Baseline,
     horizon_days: float,
 ) -> Columns:
-    base = baseline(columns, correlations["level"])
     shift = tau_shift(columns)
     explained = np.where(np.isfinite(shift) & (metric.name in CALIBRATION_ERRORS), shift, 0.0)
     whole = week(columns, base, bound, metric.bound, explained)
     single = nights(columns, base, bound, metric.bound, explained)
     found = {
         "baseline_value": base.mean,
+        "pinned": base.pinned.astype(np.float64),
         "tau_shift": shift,
         "week_samples": columns["labels_week"],
         "night_samples": columns["labels_night"],
@@ -256,6 +266,7 @@ _PLAIN = (
     "step_squares",
     "line_squares",
     "baseline_value",
+    "pinned",
     "tau_shift",
     "predicted_value",
     "interval_low",

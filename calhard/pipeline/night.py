@@ -87,12 +87,14 @@ def gather(
     silent = _silent_models(plan, groups)
     candidates, groups = _with_silent(candidates, groups, silent, next(iter(fleet.ruling.metrics)))
     tables = _findings(candidates, groups, plan, clock.as_of, verdict.slo_threshold)
-    tables["coverage"] = _coverage(account, pile.causes, groups, silent, history)
+    covered = _coverage(account, pile.causes, groups, silent, history)
+    tables["coverage"] = pa.concat_tables([covered, _pinned_coverage(fleet, pile)])
     summary = _summary(tables, groups, account, fleet, history, len(silent))
     summary |= {"engine": engine, "timings": {"seconds": round(time.monotonic() - started, 3)}}
     night = writer.layout.night
     report = NightReport(night, tables, summary | {"night": night}, plan.to_toml())
-    about = {name: summary[name] for name in ("as_of", "fleet", "plan_sha256", "input_sha256")}
+    hashes = ("plan_sha256", "input_sha256", "baseline_sha256")
+    about = {name: summary[name] for name in ("as_of", "fleet", *hashes)}
     about |= {"versions": _versions(), "engine": engine, "timings": summary["timings"]}
     return Gathered(report, about)
 
@@ -226,6 +228,14 @@ def _coverage(
     return pa.Table.from_pylist(rows, schema=COVERAGE)
 
 
+def _pinned_coverage(fleet: JudgedFleet, pile: Pile) -> pa.Table:
+    """What became of the rows of the baseline, if there is one."""
+    if fleet.ruling.pinned is None:
+        return COVERAGE.empty_table()
+    groups = pa.concat_tables(pile.groups, promote_options="default")
+    return pa.Table.from_pylist(fleet.ruling.pinned.coverage(groups), schema=COVERAGE)
+
+
 def _entry(
     unit: str, outcome: str, reason: str, count: int, example: str = "", remedy: str = ""
 ) -> dict[str, object]:
@@ -259,7 +269,7 @@ def _summary(
     history: History,
     silent: int,
 ) -> dict[str, Any]:
-    plan = fleet.ruling.plan
+    plan, pinned = fleet.ruling.plan, fleet.ruling.pinned
     series = {name: int(np.sum(groups[name].to_numpy())) for name in STATUSES if name != "ok"}
     series["ok"] = int(np.sum(groups["audited"].to_numpy())) - series["failed"] + silent
     counts = _counts(tables, groups, series, account)
@@ -299,6 +309,7 @@ def _summary(
         "healthy": fleet_state.healthy and not confirmed,
         "plan_sha256": plan.sha256(),
         "input_sha256": history.fingerprint(),
+        "baseline_sha256": None if pinned is None else pinned.sha256,
         "device": "cpu",
         "exit_code": 3 if degraded else (1 if confirmed else 0),
     }

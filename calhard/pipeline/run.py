@@ -18,6 +18,7 @@ from calhard.assess.windows import Clock
 from calhard.engines import Engine, LocalEngine, Progress
 from calhard.errors import InputError
 from calhard.history import History, RowAccount, ShardSpec
+from calhard.judge.pinned import PinnedBaselines
 from calhard.judge.ruling import Ruling, ScoreSketch, fit_priors
 from calhard.pipeline.fleet import JudgedFleet
 from calhard.pipeline.night import Gathered, gather, publish
@@ -67,6 +68,7 @@ def run_audit(
     out: str | os.PathLike[str],
     as_of_us: int | None = None,
     engine: Engine | None = None,
+    baseline: PinnedBaselines | None = None,
     force: bool = False,
     progress: Progress | None = None,
     clock: Callable[[], float] = time.time,
@@ -79,6 +81,8 @@ def run_audit(
     out : directory of the nights
     as_of_us : the audit's moment, µs since 1970 UTC; the newest sound timestamp by default
     engine : where shards are computed; all cores of this machine by default
+    baseline : what drift is measured against (`calhard.history.read_baseline`); without it, and
+        for what it does not hold, the reference window's mean
     force : audit a published night again, as a new revision
     clock : seconds since 1970; only rejects timestamps from the future
 
@@ -103,7 +107,7 @@ def run_audit(
         return AuditReport(night, known.summary, known.path, fresh=False)
     with NightWriter(out, night, force=force) as writer:
         tell = progress or _silent
-        gathered = _audit(history, plan, newest, now_us, engine, writer, tell)
+        gathered = _audit(history, plan, baseline, newest, now_us, engine, writer, tell)
         done = publish(writer, gathered)
     return AuditReport(night, done.summary, done.path, fresh=True)
 
@@ -115,6 +119,7 @@ def _silent(stage: str, done: int, total: int, rows: int) -> None:
 def _audit(
     history: History,
     plan: AuditPlan,
+    baseline: PinnedBaselines | None,
     as_of: int,
     now_us: int,
     engine: Engine,
@@ -134,7 +139,7 @@ def _audit(
     account = reduce(add, (a.account for a in assessed), history.account)
     if not any(a.groups for a in assessed):
         raise InputError(_nothing(history, account))
-    ruling = Ruling(plan, clock, metrics, fit_priors(sketch, len(metrics)))
+    ruling = Ruling(plan, clock, metrics, fit_priors(sketch, len(metrics)), baseline)
     indices = [a.index for a in assessed]
     judge = JudgeShard(ruling, writer.scratch)
     scores = list(_told(engine.map(judge, indices), "judge", shards, progress))
@@ -162,8 +167,10 @@ def _nothing(history: History, account: RowAccount) -> str:
     """Why no row was left to audit."""
     lines = [f"{history.source}: no row can be audited"]
     lines += [
-        f"  {row['count']} {row['unit']}(s): {row['reason']}; {row['example']}"
+        f"  {row['count']:,} {row['unit']}(s): {row['reason']}; {row['example']}"
         for row in account.coverage()
         if row["count"] and row["outcome"] != "audited"
     ]
+    if {outcome for outcome, _ in account.counts} == {"outside"}:
+        lines.append("choose another --as-of; by default it is the newest timestamp")
     return "\n".join(lines)
