@@ -25,8 +25,7 @@ Key = tuple[str, str]
 class Demo:
     """What the demo found, and what there was to find; by model and class."""
 
-    fleet: Path
-    nights: Path
+    out: Path
     report: AuditReport
     broken: frozenset[Key]
     found: frozenset[Key]
@@ -38,35 +37,37 @@ class Demo:
         lasting = self.broken - self.transient
         hits, wrong = lasting & self.found, self.found - self.broken
         night = self.report.path
+        alarms = "raised no false alarm" if not wrong else f"{len(wrong)} that are healthy"
         verdict = (
             f"The truth: {len(lasting)} model-classes are broken; the audit confirmed "
-            f"{len(hits)} of them, and {len(wrong)} that are healthy."
+            f"{len(hits)} of them and {alarms}."
         )
+        over = f"{len(self.transient)} more had been off for some hours: no alarm is due."
         return "\n".join(
             [
                 verdict,
+                over,
                 "",
-                f"The fleet     {self.fleet / 'history.parquet'} (truth: _truth.parquet)",
+                f"The fleet     {self.out / 'fleet' / 'history.parquet'} (truth: _truth.parquet)",
                 f"The page      {night / 'report.html'}",
                 f"The texts     {night / 'weekly_slo_report.txt'}, regression_report.txt",
                 f"The evidence  {night / 'evidence.parquet'} (one row per series)",
-                f"Again         calhard report {self.nights}",
+                f"Again         calhard report {self.out}",
             ]
         )
 
 
 def run_demo(out: Path, *, progress: Progress | None = None) -> Demo:
     """Simulate, audit and compare under ``out``; an earlier demo there is audited anew."""
-    fleet, nights = out / "fleet", out / "nights"
+    fleet = out / "fleet"
     write_fleet(SPEC, fleet)
     plan = AuditPlan(fleet="demo")
-    report = run_audit(fleet, plan, out=nights, engine=LocalEngine(), force=True, progress=progress)
-    night = open_night(nights, report.night)
+    report = run_audit(fleet, plan, out=out, engine=LocalEngine(), force=True, progress=progress)
+    night = open_night(out, report.night)
     truth = pq.read_table(fleet / "_truth.parquet")
     short = truth.filter(pc.equal(truth["fault"], "transient"))
     return Demo(
-        fleet,
-        nights,
+        out,
         report,
         _keys(truth),
         _keys(night.table("regressions")) | _confirmed(night.table("violations")),

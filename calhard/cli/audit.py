@@ -8,13 +8,15 @@ import click
 
 from calhard.cli import options
 
+DISABLED = "calhard is disabled by its configuration (enabled = false); nothing was done"
+
 
 @click.command("audit", no_args_is_help=True)
 @click.argument("history")
 @click.option(
     "--out",
     required=True,
-    type=click.Path(path_type=Path),
+    type=options.FOLDER,
     help="Folder of the nights; created if need be.",
 )
 @options.config
@@ -54,7 +56,7 @@ def command(
     as_json: bool,
     exit_zero: bool,
 ) -> int:
-    r"""Audit one night of HISTORY: a file, a folder or a URI of calibration metrics.
+    """Audit one night of HISTORY: a file, a folder or a URI of calibration metrics.
 
     \b
     Examples:
@@ -84,7 +86,7 @@ def command(
         raise ConfigError("--device gpu is not available in this version; use --device cpu")
     plan = options.load_plan(config, fleet)
     if not plan.enabled:
-        click.echo("calhard is disabled by its configuration (enabled = false); nothing was done")
+        click.echo(DISABLED, err=as_json or quiet)  # stdout is for summary.json, or for findings
         return 0
     with progress(quiet=quiet) as tell:
         report = run_audit(

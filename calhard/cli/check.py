@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from calhard.cli import options
+from calhard.cli.output import reader_may_leave
 
 
 @click.command("check", no_args_is_help=True)
@@ -16,23 +17,23 @@ from calhard.cli import options
 @options.as_of
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of words.")
 def command(*, history: str, config: Path | None, as_of: str | None, as_json: bool) -> int:
-    r"""Read all of HISTORY and say what an audit would cover, and what it would reject and why.
+    """Read all of HISTORY and say what an audit would cover, and what it would reject and why.
 
-    Ends with 0 if nothing would be rejected, with 3 if something would.
+    Ends with 0 if all would be audited, with 3 if parts would be rejected or nothing is left.
 
     \b
     Examples:
       calhard check history/
       calhard check history.csv --config calhard.toml --json
     """
-    from rich.console import Console
-
+    from calhard.cli.terminal import Terminal
     from calhard.history.check import check_history, print_check
 
     plan = options.load_plan(config, None)
     found = check_history(history, plan, as_of_us=options.parse_instant(as_of))
-    if as_json:
-        click.echo(json.dumps(found.to_dict(), indent=2, sort_keys=True, ensure_ascii=False))
-    else:
-        print_check(found, Console(highlight=False, markup=False, soft_wrap=True))
+    with reader_may_leave():
+        if as_json:
+            click.echo(json.dumps(found.to_dict(), indent=2, sort_keys=True, ensure_ascii=False))
+        else:
+            print_check(found, Terminal())
     return 0 if found.sound else 3

@@ -12,7 +12,7 @@ import click
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option("--schema", is_flag=True, help="The JSON schema of a plan.")
 def command(*, file: Path | None, schema: bool) -> int:
-    r"""Print the effective configuration of FILE, or the defaults; check FILE on the way.
+    """Print the effective configuration of FILE, or the defaults; check FILE on the way.
 
     \b
     Examples:

@@ -6,18 +6,21 @@ from pathlib import Path
 
 import click
 
+from calhard.cli import options
+from calhard.cli.output import reader_may_leave
+
 
 @click.command("demo")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=options.FOLDER,
     default=Path("calhard-demo"),
     show_default=True,
     help="Where to write; an earlier demo there is audited anew.",
 )
 @click.option("--quiet", "-q", is_flag=True, help="No progress.")
 def command(*, out: Path, quiet: bool) -> int:
-    r"""Simulate a small fleet with known faults, audit it, compare with the truth.
+    """Simulate a small fleet with known faults, audit it, compare with the truth.
 
     \b
     Examples:
@@ -31,7 +34,7 @@ def command(*, out: Path, quiet: bool) -> int:
 
     with progress(quiet=quiet) as tell:
         demo = run_demo(out, progress=tell)
-    show_night(open_night(demo.nights, demo.report.night), as_json=False)
-    click.echo("")
-    click.echo(demo.told())
+    with reader_may_leave():
+        show_night(open_night(demo.out, demo.report.night), as_json=False)
+        click.echo(f"\n{demo.told()}")
     return 0

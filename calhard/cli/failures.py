@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import os
+import difflib
 import sys
+import traceback
 from typing import Any
 
 import click
 
+from calhard.cli.output import silence
 from calhard.errors import CalhardError
 
 FAILED, USAGE, INTERRUPTED = 4, 2, 130
+CLICKS_OWN = (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError)
 
 
 class CalhardGroup(click.Group):
@@ -20,29 +23,64 @@ class CalhardGroup(click.Group):
         """Run a command; return its exit code."""
         kwargs["standalone_mode"] = False
         try:
-            return super().main(*args, **kwargs)
+            code = super().main(*args, **kwargs)
         except click.exceptions.Exit as e:
-            return e.exit_code
+            code = e.exit_code
         except click.ClickException as e:
             e.show()
-            return USAGE
+            code = USAGE
         except click.Abort:
-            click.echo("interrupted; nothing was published", err=True)
-            return INTERRUPTED
+            click.echo("calhard: interrupted; run the command again to finish", err=True)
+            code = INTERRUPTED
         except BrokenPipeError:
-            # The reader of stdout has gone; keep Python from complaining at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
+            silence()
+            code = 0
+        return _flushed(code)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Call the command; errors meant for a person are shown as such."""
         try:
             return super().invoke(ctx)
+        except CLICKS_OWN:
+            raise
         except CalhardError as e:
-            if ctx.params.get("debug"):
-                raise
-            click.echo(f"calhard: {e}", err=True)
-            return e.exit_code
+            return _told(ctx, str(e), e.exit_code)
         except MemoryError:
-            click.echo("calhard: out of memory; try --workers 1", err=True)
-            return FAILED
+            return _told(ctx, "out of memory; try --workers 1", FAILED)
+        except OSError as e:
+            place = f"{e.filename}: " if e.filename is not None else ""
+            return _told(ctx, f"{place}{e.strerror or e}", FAILED)
+        except Exception as e:  # noqa: BLE001  # Python would exit with 1, which means findings
+            fault = f"{type(e).__name__}: {e}"
+            remedy = "please report it with the traceback that calhard --debug shows"
+            return _told(ctx, f"an error of calhard itself, {fault}; {remedy}", FAILED)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; name the nearest one where there is none."""
+        known = self.list_commands(ctx)
+        name = args[0]
+        if name not in known and not name.startswith("-") and not ctx.resilient_parsing:
+            near = difflib.get_close_matches(name, known, 1, 0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+            ctx.fail(f"No such command {name!r}; {hint}")
+        return super().resolve_command(ctx, args)
+
+
+def _told(ctx: click.Context, message: str, code: int) -> int:
+    """Show the error that is being handled; return its exit code."""
+    if ctx.params.get("debug"):
+        click.echo(traceback.format_exc(), err=True, nl=False)
+    click.echo(f"calhard: {message}", err=True)
+    return code
+
+
+def _flushed(code: Any) -> Any:
+    """Write out what is left; where that fails, keep Python from complaining about it again."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        silence()
+    return code

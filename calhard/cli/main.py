@@ -59,7 +59,7 @@ class LazyGroup(CalhardGroup):
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
 def cli(ctx: click.Context, *, debug: bool) -> None:
-    r"""Audit the calibration of a fleet of models: silent when healthy, loud when broken.
+    """Audit the calibration of a fleet of models: silent when healthy, loud when broken.
 
     \b
     Start with:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +14,7 @@ from calhard.errors import ConfigError
 if TYPE_CHECKING:
     from calhard.plan import AuditPlan
 
+EPOCH, EARLIEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(1990, 1, 1, tzinfo=UTC)
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 config = click.option(
@@ -28,8 +29,22 @@ as_of = click.option(
     metavar="ISO",
     help="The audit's moment, such as 2026-05-31T00:00Z; the newest timestamp by default.",
 )
-out_argument = click.argument("out", type=click.Path(path_type=Path))
-night = click.option("--night", metavar="YYYY-MM-DD", help="The latest night by default.")
+FOLDER = click.Path(path_type=Path, file_okay=False)
+out_argument = click.argument("out", type=FOLDER)
+
+
+def _night(ctx: click.Context, option: click.Parameter, text: str | None) -> str | None:
+    """Refuse what is no date."""
+    try:
+        return None if text is None else date.fromisoformat(text).isoformat()
+    except ValueError as e:
+        message = f"{text!r} is no night; write one such as 2026-05-31"
+        raise click.BadParameter(message, ctx, option) from e
+
+
+night = click.option(
+    "--night", metavar="YYYY-MM-DD", callback=_night, help="The latest night by default."
+)
 
 
 def load_plan(path: Path | None, name: str | None) -> AuditPlan:
@@ -37,6 +52,8 @@ def load_plan(path: Path | None, name: str | None) -> AuditPlan:
     from calhard.plan import AuditPlan
 
     plan = AuditPlan() if path is None else AuditPlan.from_toml(path)
+    if name == "":
+        raise ConfigError("--fleet is empty; name the fleet, or leave the option out")
     return plan if name is None else plan.model_copy(update={"fleet": name})
 
 
@@ -46,7 +63,7 @@ def parse_instant(text: str | None) -> int | None:
     Raises
     ------
     ConfigError
-        Not an ISO date or instant.
+        Not an ISO date or instant, or before 1990, where no history begins.
     """
     if text is None:
         return None
@@ -58,4 +75,6 @@ def parse_instant(text: str | None) -> int | None:
         ) from e
     if instant.tzinfo is None:
         instant = instant.replace(tzinfo=UTC)
-    return round(instant.timestamp() * 1e6)
+    if instant < EARLIEST:
+        raise ConfigError(f"--as-of {text} lies before 1990, and so before every history")
+    return (instant - EPOCH) // timedelta(microseconds=1)

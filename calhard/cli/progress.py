@@ -20,7 +20,7 @@ STAGES = {"assess": "reading and assessing", "judge": "judging", "decide": "deci
 @contextmanager
 def progress(*, quiet: bool) -> Iterator[Tell | None]:
     """Give a callable that shows how far an audit is; None where nothing is to be shown."""
-    if quiet:
+    if quiet or sys.stderr is None:  # a closed stderr
         yield None
     elif sys.stderr.isatty():
         with _bar() as bar:

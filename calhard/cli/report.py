@@ -20,7 +20,7 @@ FILES = {"weekly": "weekly_slo_report.txt", "regression": "regression_report.txt
 @click.option("--json", "kind", flag_value="json", help="summary.json.")
 @click.option("--verify", is_flag=True, help="Compare every file with the manifest first.")
 def command(*, out: Path, night: str | None, kind: str | None, verify: bool) -> int:
-    r"""Print the reports of a night in OUT again: its summary, or one of its texts.
+    """Print the reports of a night in OUT again: its summary, or one of its texts.
 
     \b
     Examples:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 
 import click
-from rich.console import Console
 
+from calhard.cli.output import reader_may_leave
+from calhard.cli.terminal import Terminal
 from calhard.report import NightReport, terminal_summary
 from calhard.store import NightReader
 
 
 def show_night(night: NightReader, *, as_json: bool) -> None:
     """Print a published night's summary to stdout."""
-    if as_json:
-        click.echo(json.dumps(night.summary, indent=2, sort_keys=True, ensure_ascii=False))
-        return
-    tables = {"incidents": night.table("incidents")}
-    report = NightReport(night.night, tables, night.summary, "")
-    console = Console(highlight=False, markup=False, soft_wrap=True)
-    terminal_summary(report, console, where=str(night.path / "report.html"))
+    with reader_may_leave():
+        if as_json:
+            click.echo(json.dumps(night.summary, indent=2, sort_keys=True, ensure_ascii=False))
+            return
+        tables = {"incidents": night.table("incidents")}
+        report = NightReport(night.night, tables, night.summary, "")
+        terminal_summary(report, Terminal(), where=str(night.path / "report.html"))

@@ -52,8 +52,9 @@ class HistoryCheck:
 
     @property
     def sound(self) -> bool:
-        """Whether nothing would be rejected."""
-        return not (self.account.rejected or self.account.files or self.conflicting)
+        """Whether rows are left to audit and nothing would be rejected."""
+        rejected = self.account.rejected or self.account.files or self.conflicting
+        return self.account.rows > 0 and not rejected
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON would hold it."""
@@ -164,7 +165,8 @@ def _count(block: Any, window: Clock, plan: AuditPlan, seen: _Tally) -> None:
 
 def print_check(found: HistoryCheck, console: Console) -> None:
     """Print a check for a person."""
-    verdict = "sound" if found.sound else "parts would be rejected"
+    refused = "parts would be rejected" if found.account.rows else "nothing would be audited"
+    verdict = "sound" if found.sound else refused
     console.print(
         Text(f"{display_name(found.source, 200)}: {verdict}", style="bold"),
     )
@@ -174,7 +176,7 @@ def print_check(found: HistoryCheck, console: Console) -> None:
         f"files      {found.files:,} ({order}, {found.shards} shard(s))",
         f"models     {found.models:,} with {found.groups:,} model-classes"
         + (f", {found.young:,} too young to be audited" if found.young else ""),
-        "cadence    " + ", ".join(f"{n:,} {name}" for name, n in found.cadences.items()),
+        "cadence    " + (", ".join(f"{n:,} {c}" for c, n in found.cadences.items()) or "none"),
         "metrics    " + ", ".join(found.metrics),
         "missing    " + (", ".join(found.missing_metrics) or "none"),
         "tags       " + (", ".join(display_name(t) for t in found.tags) or "none"),

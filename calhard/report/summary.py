@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from calhard.report.names import display_name
@@ -56,35 +55,40 @@ def terminal_summary(night: NightReport, console: Console, where: str = "") -> N
         console.print(Text(f"  • {reason}", style="yellow"))
     rows = night.rows("incidents", SHOWN)
     if rows:
-        console.print(_incidents(rows))
+        console.print()
+        for row in rows:
+            console.print(_incident(row))
         rest = night.tables["incidents"].num_rows - len(rows)
         if rest > 0:
-            console.print(Text(f"… and {rest} more incidents", style="dim"))
-    console.print(Text(_coverage(summary)))
+            console.print(Text(f"… and {count(rest, 'more incident')}", style="dim"))
+        console.print()
+    for line in _coverage(summary):
+        console.print(Text(line))
     if where:
-        console.print(Text(f"Look at {where}"))
+        console.print(Text(f"Details: {where}"))
 
 
-def _incidents(rows: list[dict[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("severity", "incident", "since", "findings"):
-        table.add_column(name, justify="right" if name == "findings" else "left")
-    for row in rows:
-        table.add_row(
-            Text(row["severity"], style=STYLES[row["severity"]]),
-            Text(display_name(row["title"], 100)),
-            Text(instant(row["onset"])),
-            Text(str(row["findings"])),
-        )
-    return table
-
-
-def _coverage(summary: Mapping[str, Any]) -> str:
-    counts, met = summary["counts"], summary["compliance"]
-    return (
-        f"Coverage {percent(summary['coverage']['share'])}: {counts['ok']:,} series sound, "
-        f"{counts['failed']:,} failed, {counts['indeterminate']:,} indeterminate, "
-        f"{counts['insufficient']:,} too young; {counts['rows']:,} rows read, "
-        f"{counts['rows_rejected']:,} rejected. "
-        f"Compliance over 7 nights {percent(met['rate'], 2)} (goal {percent(met['goal'], 0)})."
+def _incident(row: Mapping[str, Any]) -> Text:
+    """One incident on a line: how urgent, what, since when, how much."""
+    since = "not dated" if row["onset"] is None else f"since {instant(row['onset'])}"
+    return Text.assemble(
+        (f"{row['severity']:<9} ", STYLES[row["severity"]]),
+        f"{since:<27} {display_name(row['title'], 160)} ({count(row['findings'], 'finding')})",
     )
+
+
+def _coverage(summary: Mapping[str, Any]) -> Iterator[str]:
+    """What the verdict rests on."""
+    counts, met = summary["counts"], summary["compliance"]
+    audited = counts["ok"] + counts["failed"]
+    told = [
+        f"{count(audited, 'series', 'series')} audited",
+        f"{counts['failed']:,} of them silent, flat or not a number" if counts["failed"] else "",
+        f"{counts['indeterminate']:,} indeterminate" if counts["indeterminate"] else "",
+        f"{counts['insufficient']:,} too young to audit" if counts["insufficient"] else "",
+        f"{count(counts['rows'], 'row')} read, {counts['rows_rejected']:,} rejected",
+    ]
+    yield f"Coverage {percent(summary['coverage']['share'])}: {', '.join(filter(None, told))}."
+    if met["rate"] is not None:
+        rate, goal = percent(met["rate"], 2), percent(met["goal"], 0)
+        yield f"SLOs were met in {rate} of the week's model-class nights (goal {goal})."

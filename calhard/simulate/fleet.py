@@ -19,6 +19,7 @@ from calhard.simulate.noise import NOISES, Noise, healthy_series, plant
 
 Floats = NDArray[np.float64]
 Cadence = Literal["hourly", "daily", "mixed"]
+CADENCES: tuple[Cadence, ...] = ("hourly", "daily", "mixed")
 
 LEVELS: dict[str, tuple[float, float]] = {
     "aece": (0.020, 0.0015),
@@ -90,7 +91,16 @@ class FleetSpec:
             (not -0.95 <= self.phi <= 0.95, f"phi = {self.phi}; between -0.95 and 0.95"),
             (not 0 <= self.broken <= 1, f"broken = {self.broken}; a share between 0 and 1"),
             (not 0 <= self.fleet_wide <= 1, f"fleet_wide = {self.fleet_wide}; between 0 and 1"),
+            (
+                self.broken + self.fleet_wide > 1 + 1e-9,
+                f"broken + fleet_wide = {self.broken + self.fleet_wide:g}; at most 1",
+            ),
             (self.noise not in NOISES, f"noise = {self.noise}; one of {', '.join(NOISES)}"),
+            (
+                self.cadence not in CADENCES,
+                f"cadence = {self.cadence}; one of {', '.join(CADENCES)}",
+            ),
+            (self.seed < 0, f"seed = {self.seed}; at least 0"),
         ]
         found = [text for wrong, text in problems if wrong]
         if found:
@@ -140,7 +150,17 @@ def truth(spec: FleetSpec) -> pa.Table:
 
 
 def write_fleet(spec: FleetSpec, out: Path) -> Path:
-    """Write ``history.parquet`` and ``_truth.parquet`` into a folder that can be audited."""
+    """Write ``history.parquet`` and ``_truth.parquet`` into a folder that can be audited.
+
+    Raises
+    ------
+    ConfigError
+        There is a history that was not simulated: it would be lost.
+    """
+    if (out / "history.parquet").exists() and not (out / "_truth.parquet").exists():
+        raise ConfigError(
+            f"{out / 'history.parquet'} was not simulated and would be lost; choose another folder"
+        )
     out.mkdir(parents=True, exist_ok=True)
     writer: pq.ParquetWriter | None = None
     try:
@@ -233,7 +253,7 @@ def _source_faults(
     if fault == "flatline":
         values[name][class_, at:] = values[name][class_, at]
     elif fault == "not_a_number":
-        values[name][class_, at + 1 :: 2] = np.nan
+        values[name][class_, at::2] = np.nan
     elif fault == "stale":
         keep[class_] = at
         return [(class_ * len(LEVELS) + m, "", 0.0) for m in range(len(LEVELS))]
