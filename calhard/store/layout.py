@@ -4,24 +4,44 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
-from calhard.errors import PublishError
+from calhard.errors import ConfigError
 
-_NIGHT = re.compile(r"\d{4}-\d{2}-\d{2}")
+_NIGHT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def is_night(name: str) -> bool:
+    """Return whether a name is a date as nights are named, YYYY-MM-DD."""
+    if not _NIGHT.fullmatch(name):
+        return False
+    try:
+        date.fromisoformat(name)
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Paths of one night under ``out``."""
+    """Paths of one night under ``out``.
+
+    Raises
+    ------
+    ConfigError
+        ``night`` is no date.
+    """
 
     out: Path
     night: str
 
     def __post_init__(self) -> None:
         """Refuse anything that is no date."""
-        if not _NIGHT.fullmatch(self.night):
-            raise PublishError(f"{self.night!r} is no night; nights are named YYYY-MM-DD")
+        if not is_night(self.night):
+            raise ConfigError(
+                f"{self.night!r} is no night; nights are dates such as 2026-05-31 (YYYY-MM-DD)"
+            )
 
     @property
     def published(self) -> Path:
@@ -37,6 +57,16 @@ class Layout:
     def scratch(self) -> Path:
         """What workers leave for the driver; never published."""
         return self.out / ".staging" / f"scratch={self.night}"
+
+    @property
+    def aside(self) -> Path:
+        """Where a superseded revision waits for its place."""
+        return self.out / ".staging" / f"aside={self.night}"
+
+    @property
+    def unpublished(self) -> tuple[Path, ...]:
+        """All that a writer leaves that dies."""
+        return self.scratch, self.staging, self.aside
 
     @property
     def lock(self) -> Path:

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
 
+from calhard.errors import NightInProgress
 from calhard.store import disk
-from calhard.store.layout import Layout
+from calhard.store.layout import Layout, is_night
 from calhard.store.lock import held
 from calhard.store.reader import list_nights
+from calhard.store.remedies import told
+from calhard.store.writer import recover
+
+_CONSEQUENCE = "not every old night was dropped"
 
 
 def prune(out: str | os.PathLike[str], keep: timedelta, *, dry_run: bool = False) -> list[str]:
     """Drop the nights more than ``keep`` before the latest, with their revisions.
 
-    Returns the dropped nights, oldest first; with ``dry_run`` those that would be.
+    Sweeps what writers left that died, too. Returns the dropped nights, oldest first; with
+    ``dry_run`` those that would be.
+
+    Raises
+    ------
+    NightInProgress
+        Someone is writing one of them right now.
+    PublishError
+        The disk refuses; a night is dropped whole or not at all.
     """
     nights = list_nights(out)
     if not nights:
@@ -24,17 +38,31 @@ def prune(out: str | os.PathLike[str], keep: timedelta, *, dry_run: bool = False
     old = [night for night in nights[:-1] if date.fromisoformat(night) < first]
     if dry_run:
         return old
-    for night in old:
-        layout = Layout(Path(out), night)
-        with held(layout.lock, night):
-            _drop(layout)
+    with told(Path(out), _CONSEQUENCE):
+        for night in old:
+            layout = Layout(Path(out), night)
+            with held(layout.lock, night):
+                _drop(layout)
+        for night in _left_behind(Path(out)):
+            layout = Layout(Path(out), night)
+            with suppress(NightInProgress), held(layout.lock, night):
+                recover(layout)
     return old
 
 
 def _drop(layout: Layout) -> None:
-    """Move the night out of sight in one step, then remove it."""
+    """Move the night out of sight in one step, then remove it.
+
+    Its revisions go first, or they would stand in for it.
+    """
+    recover(layout)
     disk.remove_tree(layout.revisions)
-    disk.remove_tree(layout.scratch)
     disk.make_folder(layout.scratch.parent)
     disk.move(layout.published, layout.scratch)
     disk.remove_tree(layout.scratch)
+
+
+def _left_behind(out: Path) -> list[str]:
+    """Nights of which someone left something in the staging folder."""
+    names = {p.name.partition("=")[2] for p in (out / ".staging").glob("*=*")}
+    return sorted(name for name in names if is_night(name))

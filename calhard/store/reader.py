@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,95 +16,150 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from calhard.errors import InputError
-from calhard.store.layout import Layout
+from calhard.store.layout import Layout, is_night
 
 MANIFEST, SUMMARY = "manifest.json", "summary.json"
+_AGAIN = "restore it from a copy, or audit the night again with --force"
 
 
 @dataclass(frozen=True)
 class NightReader:
-    """One published night."""
+    """One published night.
+
+    Raises
+    ------
+    InputError
+        A file is not what was published; the message names it.
+    """
 
     path: Path
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
         """What the night is made of."""
-        return _json(self.path / MANIFEST)
+        return _json(self.path / MANIFEST, _read(self.path / MANIFEST))
 
     @cached_property
     def summary(self) -> dict[str, Any]:
         """The night in numbers."""
-        return _json(self.path / SUMMARY)
+        return _json(self.path / SUMMARY, self._content(SUMMARY))
 
     @property
     def night(self) -> str:
         """``YYYY-MM-DD``."""
-        return str(self.manifest["night"])
+        return str(self._told("night"))
 
     @property
     def revision(self) -> int:
         """1 for the first, counting up with every forced re-run."""
-        return int(self.manifest["revision"])
+        return int(self._told("revision"))
 
     @cached_property
     def manifest_sha256(self) -> str:
         """Hash of the manifest, by which a later revision names this one."""
-        return hashlib.sha256((self.path / MANIFEST).read_bytes()).hexdigest()
+        return hashlib.sha256(_read(self.path / MANIFEST)).hexdigest()
 
     def table(self, name: str) -> pa.Table:
-        """Return a table of the night, checksums verified."""
-        return pq.read_table(self.path / f"{name}.parquet", page_checksum_verification=True)
+        """Return a table of the night, checked against the manifest and its page checksums."""
+        file = self.path / f"{name}.parquet"
+        problem = self._problem(file.name)
+        if problem:
+            raise InputError(f"{self.path}: {problem}; {_AGAIN}")
+        with _reading(file):
+            return pq.read_table(file, page_checksum_verification=True)
 
     def text(self, name: str) -> str:
         """Return a text file of the night."""
-        return (self.path / name).read_text(encoding="utf-8")
+        return self._content(name).decode("utf-8", "replace")
 
     def verify(self) -> list[str]:
         """Return what differs from the manifest; nothing when the night is whole."""
-        problems = []
-        for entry in self.manifest["files"]:
-            file = self.path / entry["name"]
-            if not file.exists():
-                problems.append(f"{entry['name']} is missing")
-                continue
-            with file.open("rb") as opened:
-                if hashlib.file_digest(opened, "sha256").hexdigest() != entry["sha256"]:
-                    problems.append(f"{entry['name']} has changed since it was published")
-        return problems
+        problems = [self._problem(name) for name in self._entries]
+        known = {*self._entries, MANIFEST}
+        there = (p.relative_to(self.path) for p in self.path.rglob("*") if p.is_file())
+        strange = sorted(name for p in there if (name := p.as_posix()) not in known)
+        return [p for p in problems if p] + [f"{name} is not in the manifest" for name in strange]
+
+    @cached_property
+    def _entries(self) -> dict[str, dict[str, Any]]:
+        """The manifest's files by name."""
+        return {entry["name"]: entry for entry in self._told("files")}
+
+    def _told(self, key: str) -> Any:
+        if key not in self.manifest:
+            raise InputError(f"{self.path / MANIFEST}: tells no {key}; {_AGAIN}")
+        return self.manifest[key]
+
+    def _problem(self, name: str) -> str:
+        """What is wrong with one file; nothing as a rule."""
+        if name not in self._entries:
+            return f"{name} is not in the manifest"
+        file = self.path / name
+        if not file.is_file():
+            return f"{name} is missing"
+        with _reading(file):
+            same = sha256_of(file) == self._entries[name]["sha256"]
+        return "" if same else f"{name} has changed since it was published"
+
+    def _content(self, name: str) -> bytes:
+        problem = self._problem(name)
+        if problem:
+            raise InputError(f"{self.path}: {problem}; {_AGAIN}")
+        return _read(self.path / name)
 
 
-def _json(path: Path) -> dict[str, Any]:
+def sha256_of(path: Path) -> str:
+    """Return a file's hash."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read(path: Path) -> bytes:
+    with _reading(path):
+        return path.read_bytes()
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Raise what cannot be read as `InputError`."""
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as e:
-        raise InputError(f"{path}: cannot be read ({e}); audit the night again with --force") from e
+        yield
+    except (OSError, ValueError, pa.ArrowException) as e:
+        raise InputError(f"{path}: cannot be read ({e}); {_AGAIN}") from e
+
+
+def _json(path: Path, text: bytes) -> dict[str, Any]:
+    with _reading(path):
+        content = json.loads(text)
+        if not isinstance(content, dict):
+            raise ValueError("no JSON object")
     return content
 
 
-def is_whole(path: Path) -> bool:
-    """Return whether a folder holds a complete night."""
-    try:
-        return not NightReader(path).verify()
-    except (InputError, KeyError, TypeError, OSError):
-        return False
+def kept_revisions(layout: Layout) -> list[int]:
+    """Return the numbers of a night's superseded revisions."""
+    names = (p.parent.name[4:] for p in layout.revisions.glob(f"rev=*/{MANIFEST}"))
+    return sorted(int(name) for name in names if name.isdecimal())
 
 
 def published(out: str | os.PathLike[str], night: str) -> NightReader | None:
     """Return a published night; its last revision if a writer died while superseding it."""
     layout = Layout(Path(out), night)
-    if (layout.published / MANIFEST).exists():
-        return NightReader(layout.published)
-    kept = [p for p in layout.revisions.glob("rev=*") if p.name[4:].isdigit()]
-    if not kept:
-        return None
-    return NightReader(max(kept, key=lambda p: int(p.name[4:])))
+    with _reading(layout.published):
+        if (layout.published / MANIFEST).exists():
+            return NightReader(layout.published)
+        kept = kept_revisions(layout)
+    return NightReader(layout.revision(kept[-1])) if kept else None
 
 
 def list_nights(out: str | os.PathLike[str]) -> list[str]:
     """Return the names of all published nights, oldest first."""
-    folder = Path(out) / "nights"
-    return sorted(p.parent.name.removeprefix("night=") for p in folder.glob(f"night=*/{MANIFEST}"))
+    with _reading(Path(out)):
+        there = [p.parent for p in Path(out, "nights").glob(f"night=*/{MANIFEST}")]
+        # A writer that died while superseding may have left a night among the revisions alone.
+        there += [p.parents[1] for p in Path(out, "revisions").glob(f"night=*/rev=*/{MANIFEST}")]
+    names = {path.name.removeprefix("night=") for path in there}
+    return sorted(name for name in names if is_night(name))
 
 
 def open_night(out: str | os.PathLike[str], night: str | None = None) -> NightReader:
@@ -110,6 +167,8 @@ def open_night(out: str | os.PathLike[str], night: str | None = None) -> NightRe
 
     Raises
     ------
+    ConfigError
+        ``night`` is no date.
     InputError
         There is none; the message lists those there are.
     """
@@ -117,6 +176,14 @@ def open_night(out: str | os.PathLike[str], night: str | None = None) -> NightRe
     wanted = night or (nights[-1] if nights else None)
     found = None if wanted is None else published(out, wanted)
     if found is None:
-        there = f"there are {', '.join(nights[-5:])}" if nights else "no night is published there"
-        raise InputError(f"{os.fspath(out)}: no night {wanted or ''}; {there}".replace(" ;", ";"))
+        raise InputError(f"{os.fspath(out)}: {_none(Path(out), wanted, nights)}")
     return found
+
+
+def _none(out: Path, wanted: str | None, nights: list[str]) -> str:
+    """Why there is no such night, and what there is."""
+    if nights:
+        earlier = f"{len(nights) - 5:,} earlier and " if len(nights) > 5 else ""
+        return f"no night {wanted}; there are {earlier}{', '.join(nights[-5:])}"
+    place = "no night is published there" if out.is_dir() else "no such folder"
+    return f"{place}; calhard audit HISTORY --out {out} publishes one"

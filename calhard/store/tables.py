@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -9,24 +11,33 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from calhard.store import disk
+
 ROW_GROUP = 65_536
 
 
 class TableSink:
-    """Writes one Parquet file batch by batch; memory stays at a row group."""
+    """Writes one Parquet file batch by batch; memory stays at a row group.
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
+    ``encodings`` names those of columns that are not to be plain; text is dictionaries.
+    """
+
+    def __init__(
+        self, path: Path, schema: pa.Schema, encodings: Mapping[str, str] | None = None
+    ) -> None:
         text = [f.name for f in schema if pa.types.is_string(f.type)]
         self.rows = 0
         self._schema = schema
         self._waiting: list[pa.Table] = []
         self._waiting_rows = 0
+        self._file = disk.create(path)
         self._writer = pq.ParquetWriter(
-            path,
+            self._file,
             schema,
             compression="zstd",
             compression_level=1,
             use_dictionary=text,
+            column_encoding=dict(encodings) if encodings else None,
             write_page_checksum=True,
         )
 
@@ -56,7 +67,18 @@ class TableSink:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Write what waits and close the file."""
-        if error is None and self._waiting:
-            self._flush(self._waiting_rows)
-        self._writer.close()
+        """Write what waits and close the file; after an error close it as it is."""
+        try:
+            if error is None:
+                if self._waiting:
+                    self._flush(self._waiting_rows)
+                self._writer.close()
+                self._file.close()
+        finally:
+            self._abandon()
+
+    def _abandon(self) -> None:
+        """Close what is open still; the file is of no use, nor is a further complaint."""
+        for part in (self._writer, self._file):
+            with suppress(OSError, ValueError, pa.ArrowException):
+                part.close()

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from uuid import uuid4
 
 import pyarrow as pa
 
-from calhard.errors import PublishError
+from calhard.errors import CalhardError, PublishError
 from calhard.schema import NIGHT_TABLES, SCHEMA_VERSION
 from calhard.store import disk
 from calhard.store.layout import Layout
 from calhard.store.lock import held
-from calhard.store.reader import NightReader, is_whole, published
+from calhard.store.reader import MANIFEST, NightReader, kept_revisions, published, sha256_of
+from calhard.store.remedies import refusal, told
 from calhard.store.tables import TableSink
-
-MANIFEST = "manifest.json"
 
 
 class NightWriter:
@@ -45,16 +44,18 @@ class NightWriter:
     def __init__(self, out: str | os.PathLike[str], night: str, *, force: bool = False) -> None:
         self.layout = Layout(Path(out), night)
         self.force = force
+        # A worker of a dead writer may still write for a while; it shall not meet this one's files.
+        self.scratch = self.layout.scratch / uuid4().hex
         self._rows: dict[str, int] = {}
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        """Take the lock, finish or sweep what a dead writer left, make a clean staging folder."""
-        with _told(self.layout.out):
+        """Take the lock, mend or sweep what a dead writer left, make a clean staging folder."""
+        with told(self.layout.out):
             self._stack.enter_context(held(self.layout.lock, self.layout.night))
             try:
                 recover(self.layout)
-                for folder in (self.layout.staging, self.layout.scratch):
+                for folder in (self.layout.staging, self.scratch):
                     disk.make_folder(folder)
             except BaseException:
                 self._stack.close()
@@ -67,21 +68,14 @@ class NightWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Sweep what was not published and drop the lock."""
+        """Sweep what was not published, drop the lock; tell what the disk refused meanwhile."""
         try:
-            with _told(self.layout.out):
-                for folder in (self.layout.scratch, self.layout.staging):
-                    disk.remove_tree(folder)
-        except PublishError:
-            if error is None:
-                raise
+            with suppress(OSError):  # the night's next writer sweeps what stays
+                sweep(self.layout)
         finally:
             self._stack.close()
-
-    @property
-    def scratch(self) -> Path:
-        """A folder for intermediate files; removed at the end."""
-        return self.layout.scratch
+        if isinstance(error, OSError):
+            raise refusal(self.layout.out, error) from error
 
     @property
     def path(self) -> Path:
@@ -91,7 +85,7 @@ class NightWriter:
     @contextmanager
     def table(self, name: str) -> Iterator[TableSink]:
         """Open one of the night's tables for writing."""
-        with _told(self.layout.out):
+        with told(self.layout.out):
             sink = TableSink(self.layout.staging / f"{name}.parquet", NIGHT_TABLES[name])
             with sink:
                 yield sink
@@ -104,13 +98,12 @@ class NightWriter:
 
     def write_text(self, name: str, text: str) -> None:
         """Write a text file; lone surrogates become question marks."""
-        with _told(self.layout.out):
+        with told(self.layout.out):
             disk.write_bytes(self.layout.staging / name, text.encode("utf-8", "replace"))
 
     def write_json(self, name: str, content: object) -> None:
         """Write a JSON file with sorted keys."""
-        text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
-        self.write_text(name, text + "\n")
+        self.write_text(name, _json(content))
 
     def publish(self, about: Mapping[str, Any]) -> NightReader:
         """Write the manifest, bring everything to the disk, and publish in one step.
@@ -118,96 +111,100 @@ class NightWriter:
         ``about`` is added to the manifest: as_of, plan_sha256, versions, …
         """
         layout = self.layout
-        with _told(layout.out):
+        with told(layout.out):
             before = published(layout.out, layout.night)
+            if before is not None and not self.force:
+                raise PublishError(f"{before.path}: is published already; force writes a revision")
+            number = 0 if before is None else _revision(layout, before)
             manifest = {
                 **about,
                 "schema_version": SCHEMA_VERSION,
                 "night": layout.night,
-                "revision": 1 if before is None else before.revision + 1,
+                "revision": number + 1,
                 "supersedes": None if before is None else before.manifest_sha256,
-                "files": [self._described(p) for p in sorted(layout.staging.iterdir())],
+                "files": [self._described(p) for p in _files(layout.staging)],
             }
             self.write_json(MANIFEST, manifest)
-            for file in sorted(layout.staging.iterdir()):
-                disk.sync(file)
-            disk.sync(layout.staging)
-            disk.make_folder(layout.published.parent)
-            if before is None:
-                disk.move(layout.staging, layout.published)
-            else:
-                _supersede(layout, before.revision)
-        found = published(layout.out, layout.night)
-        if found is None:
-            raise PublishError(f"{layout.published}: vanished right after it was published")
-        return found
+            disk.sync_tree(layout.staging)
+        self._commit(number, hashlib.sha256(_json(manifest).encode("utf-8", "replace")).hexdigest())
+        return NightReader(layout.published)
+
+    def _commit(self, old: int, manifest_sha256: str) -> None:
+        """Put the staged night in its place; say so where it is there and yet not safe."""
+        try:
+            with told(self.layout.out):
+                if old:
+                    _supersede(self.layout, old)
+                else:
+                    disk.make_folder(self.layout.published.parent)
+                    disk.move(self.layout.staging, self.layout.published)
+        except PublishError as e:
+            with suppress(CalhardError):
+                there = published(self.layout.out, self.layout.night)
+                if there is not None and there.manifest_sha256 == manifest_sha256:
+                    raise PublishError(
+                        f"{there.path}: is published, but the disk did not confirm it "
+                        f"({e.__cause__}): check the disk and audit the night again with --force"
+                    ) from e
+            raise
 
     def _described(self, file: Path) -> dict[str, object]:
+        name = file.relative_to(self.layout.staging).as_posix()
         entry: dict[str, object] = {
-            "name": file.name,
+            "name": name,
             "bytes": file.stat().st_size,
             "sha256": sha256_of(file),
         }
-        if file.name in self._rows:
-            entry["rows"] = self._rows[file.name]
+        if name in self._rows:
+            entry["rows"] = self._rows[name]
         return entry
 
 
-def sha256_of(path: Path) -> str:
-    """Return a file's hash."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _json(content: object) -> str:
+    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return text + "\n"
+
+
+def _files(folder: Path) -> list[Path]:
+    """All files of a night, in the order of their names."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _revision(layout: Layout, night: NightReader) -> int:
+    """A published night's revision, even where its manifest is damaged."""
+    try:
+        return night.revision
+    except CalhardError:
+        return max(kept_revisions(layout), default=0) + 1
 
 
 def _supersede(layout: Layout, old: int) -> None:
-    """Put the staged night in the place of revision ``old`` and keep that one.
+    """Put the staged night in the place of revision ``old``, which is kept first.
 
     Swapped in one step where the system can. Where it cannot, the old one steps aside first; a
-    reader then finds it among the revisions, and `recover` finishes the move.
+    reader then finds it among the revisions, and `recover` puts it back if the writer dies there.
     """
     disk.make_folder(layout.revisions)
-    disk.remove_tree(layout.revision(old))
-    if disk.exchange(layout.staging, layout.published):
-        disk.move(layout.staging, layout.revision(old))
-    else:
-        disk.move(layout.published, layout.revision(old))
+    disk.keep(layout.published, layout.aside)
+    disk.remove_tree(layout.revision(old))  # the same night, of a writer that came no further
+    disk.move(layout.aside, layout.revision(old))
+    if not disk.exchange(layout.staging, layout.published):
+        disk.move(layout.published, layout.aside)
         disk.move(layout.staging, layout.published)
 
 
 def recover(layout: Layout) -> None:
-    """Finish or sweep what a writer left that died; the night's lock must be held."""
-    if layout.staging.exists() and is_whole(layout.staging):
-        staged = NightReader(layout.staging)
-        current = published(layout.out, layout.night)
-        if not layout.published.exists() and layout.revisions.exists():
-            disk.move(layout.staging, layout.published)  # died between the two moves
-        elif current is not None and staged.revision < current.revision:
-            disk.make_folder(layout.revisions)
-            disk.remove_tree(layout.revision(staged.revision))
-            disk.move(layout.staging, layout.revision(staged.revision))  # died after the swap
-    for folder in (layout.staging, layout.scratch):
+    """Mend or sweep what a writer left that died; the night's lock must be held."""
+    kept = kept_revisions(layout)
+    if (
+        kept and not (layout.published / MANIFEST).exists()
+    ):  # died amid superseding
+        disk.make_folder(layout.published.parent)
+        disk.move(layout.revision(max(kept)), layout.published)
+    sweep(layout)
+
+
+def sweep(layout: Layout) -> None:
+    """Remove all that is not published; the night's lock must be held."""
+    for folder in layout.unpublished:
         disk.remove_tree(folder)
-
-
-_REMEDIES = {
-    errno.ENOSPC: "the disk is full; free some space (calhard prune) and run again",
-    errno.EDQUOT: "the disk quota is used up; free some space (calhard prune) and run again",
-    errno.EACCES: "permission denied; give the user of the audit write access",
-    errno.EPERM: "permission denied; give the user of the audit write access",
-    errno.EROFS: "the file system is read-only; choose another --out",
-    errno.EMFILE: "too many open files; raise the limit (ulimit -n)",
-    errno.EFBIG: "the file size limit is reached; raise it (ulimit -f)",
-    errno.ENOTDIR: "a file stands where a folder is needed; choose another --out",
-    errno.EEXIST: "a file stands where a folder is needed; choose another --out",
-}
-
-
-@contextmanager
-def _told(out: Path) -> Iterator[None]:
-    """Turn what the system says into what a person can do."""
-    try:
-        yield
-    except OSError as e:
-        remedy = _REMEDIES.get(e.errno or 0, "check the disk and run again")
-        place = e.filename or out
-        raise PublishError(f"{place}: {e.strerror or e}; nothing was published: {remedy}") from e
