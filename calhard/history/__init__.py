@@ -1,6 +1,7 @@
 """Reads a history: files of any layout in, blocks of whole series out, every row accounted for."""
 
 from calhard.history.account import RowAccount
+from calhard.history.baseline import read_baseline
 from calhard.history.blocks import BadFile, NotSorted, read_blocks
 from calhard.history.open import DAMAGED, History
 from calhard.history.shards import Reading, ShardSpec
@@ -13,5 +14,6 @@ __all__ = [
     "Reading",
     "RowAccount",
     "ShardSpec",
+    "read_baseline",
     "read_blocks",
 ]
