@@ -36,6 +36,12 @@ DISABLED = "calhard is disabled by its configuration (enabled = false); nothing 
     show_default=True,
     help="What computes them.",
 )
+@click.option(
+    "--baseline",
+    metavar="F",
+    help="Values that drift is measured against: Parquet, Arrow IPC or CSV, a row per model and "
+    "class. Without it, and for what it lacks, the reference window's mean.",
+)
 @click.option("--workers", type=click.IntRange(1), help="Worker processes; all cores by default.")
 @click.option("--force", is_flag=True, help="Audit a published night again, as a new revision.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress; nothing on stdout when healthy.")
@@ -50,6 +56,7 @@ def command(
     fleet: str | None,
     engine: str,
     device: str,
+    baseline: str | None,
     workers: int | None,
     force: bool,
     quiet: bool,
@@ -63,6 +70,7 @@ def command(
       calhard audit history/ --out nights
       calhard audit s3://bucket/history --out nights --config calhard.toml
       calhard audit history.parquet --out nights --as-of 2026-05-31T00:00Z --json
+      calhard audit history/ --out nights --baseline agreed.csv
 
     \b
     Exit codes:
@@ -77,6 +85,7 @@ def command(
     from calhard.cli.show import show_night
     from calhard.engines import LocalEngine
     from calhard.errors import ConfigError
+    from calhard.history import read_baseline
     from calhard.pipeline import run_audit
     from calhard.store import open_night
 
@@ -88,6 +97,7 @@ def command(
     if not plan.enabled:
         click.echo(DISABLED, err=as_json or quiet)  # stdout is for summary.json, or for findings
         return 0
+    pinned = None if baseline is None else read_baseline(baseline, plan)
     with progress(quiet=quiet) as tell:
         report = run_audit(
             history,
@@ -95,11 +105,15 @@ def command(
             out=out,
             as_of_us=options.parse_instant(as_of),
             engine=LocalEngine(workers),
+            baseline=pinned,
             force=force,
             progress=tell,
         )
     if not report.fresh and not quiet:
-        click.echo(f"night {report.night} is published already; --force audits it again", err=True)
+        wanted = None if pinned is None else pinned.sha256
+        same = report.summary.get("baseline_sha256") == wanted
+        done = "published already" + ("" if same else ", with another baseline")
+        click.echo(f"night {report.night} is {done}; --force audits it again", err=True)
     if as_json or not quiet or report.exit_code:
         show_night(open_night(out, report.night), as_json=as_json)
     return 0 if exit_zero and report.exit_code == 1 else report.exit_code
