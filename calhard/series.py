@@ -53,3 +53,22 @@ class SeriesBlock:
     def __len__(self) -> int:
         """Return the number of (model, class) groups."""
         return len(self.model_id)
+
+    def select(self, chosen: NDArray[np.bool_]) -> SeriesBlock:
+        """Return the block of the chosen groups alone; ``chosen`` has shape (G,)."""
+        if chosen.all():
+            return self
+        sizes, groups = np.diff(self.offsets), np.flatnonzero(chosen).tolist()
+        rows = np.repeat(chosen, sizes)
+        weights, deployed = self.total_samples, self.deployed_at
+        return SeriesBlock(
+            tuple(self.model_id[g] for g in groups),
+            tuple(self.class_id[g] for g in groups),
+            np.concatenate([[0], np.cumsum(sizes[chosen])]).astype(np.int64),
+            self.timestamp[rows],
+            {name: values[rows] for name, values in self.values.items()},
+            None if weights is None else weights[rows],
+            self.conflicting[chosen],
+            {name: tuple(values[g] for g in groups) for name, values in self.tags.items()},
+            deployed[chosen] if len(deployed) else deployed,
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -29,6 +30,7 @@ from calhard.history import History, RowAccount
 from calhard.judge.evidence import CANDIDATE, FleetVerdict
 from calhard.judge.status import CAUSES, REMEDIES
 from calhard.pipeline.fleet import JudgedFleet
+from calhard.pipeline.roster import Roster, roster, with_silent
 from calhard.plan import AuditPlan
 from calhard.report import (
     NightReport,
@@ -37,7 +39,7 @@ from calhard.report import (
     verdict_sentence,
     weekly_slo_report,
 )
-from calhard.schema import ACTIONS, COVERAGE, HEADS, STATUSES, WHOLE_MODEL
+from calhard.schema import ACTIONS, COVERAGE, HEADS, STATUSES
 from calhard.store import NightReader, NightWriter
 
 OUTCOMES = {"ok": "audited", "failed": "failed"}
@@ -75,6 +77,7 @@ def gather(
     writer: NightWriter,
     history: History,
     account: RowAccount,
+    retired: Iterable[str],
     engine: str,
     started: float,
 ) -> Gathered:
@@ -84,12 +87,13 @@ def gather(
     pile = _write_evidence(fleet, verdict, writer, plan)
     candidates = pa.concat_tables([CANDIDATE.empty_table(), *pile.candidates])
     groups = pa.concat_tables(pile.groups, promote_options="default")
-    silent = _silent_models(plan, groups)
-    candidates, groups = _with_silent(candidates, groups, silent, next(iter(fleet.ruling.metrics)))
+    models = roster(plan, groups["model_id"].to_pylist(), retired)
+    metric = next(iter(fleet.ruling.metrics))
+    candidates, groups = with_silent(candidates, groups, models.silent, metric)
     tables = _findings(candidates, groups, plan, clock.as_of, verdict.slo_threshold)
-    covered = _coverage(account, pile.causes, groups, silent, history)
+    covered = _coverage(account, pile.causes, groups, models, history)
     tables["coverage"] = pa.concat_tables([covered, _pinned_coverage(fleet, pile)])
-    summary = _summary(tables, groups, account, fleet, history, len(silent))
+    summary = _summary(tables, groups, account, fleet, history, len(models.silent))
     summary |= {"engine": engine, "timings": {"seconds": round(time.monotonic() - started, 3)}}
     night = writer.layout.night
     report = NightReport(night, tables, summary | {"night": night}, plan.to_toml())
@@ -124,42 +128,6 @@ def _write_evidence(
             pile.groups.append(batch.groups)
             pile.causes += np.bincount(batch.causes + 1, minlength=len(CAUSES) + 1)
     return pile
-
-
-def _silent_models(plan: AuditPlan, groups: pa.Table) -> list[str]:
-    """Expected models of which there is no row at all."""
-    return sorted(set(plan.expected_models) - set(groups["model_id"].to_pylist()))
-
-
-def _with_silent(
-    candidates: pa.Table, groups: pa.Table, silent: list[str], metric: str
-) -> tuple[pa.Table, pa.Table]:
-    """Add a failed candidate and a group for every expected model that does not report."""
-    if not silent:
-        return candidates, groups
-    key = {"class_id": WHOLE_MODEL, "metric": metric, "status": "failed", "worse": True}
-    told = {"kind": "MetricFailure", "reason": "the model is expected and has not reported at all"}
-    counts = {"audited": 0, "failed": 1, "insufficient": 0, "indeterminate": 0}
-    nights = {"nights": 0, "nights_violated": 0, "class_id": WHOLE_MODEL}
-    return (
-        pa.concat_tables(
-            [
-                candidates,
-                pa.Table.from_pylist(
-                    [{"model_id": model, **key, **told} for model in silent], schema=CANDIDATE
-                ),
-            ]
-        ),
-        pa.concat_tables(
-            [
-                groups,
-                pa.Table.from_pylist(
-                    [{"model_id": model, **counts, **nights} for model in silent],
-                    schema=groups.schema,
-                ),
-            ]
-        ),
-    )
 
 
 def _findings(
@@ -201,7 +169,7 @@ def _coverage(
     account: RowAccount,
     causes: np.ndarray[Any, np.dtype[np.int64]],
     groups: pa.Table,
-    silent: list[str],
+    models: Roster,
     history: History,
 ) -> pa.Table:
     rows = account.coverage()
@@ -214,17 +182,7 @@ def _coverage(
     for metric in history.missing_metrics:
         rows.append(_entry("metric", "missing", f"no column {metric}", 1, metric))
     rows.append(_entry("model", "audited", "", _audited_models(groups)))
-    for model in silent:
-        rows.append(
-            _entry(
-                "model",
-                "missing",
-                "expected, but has no row",
-                1,
-                model,
-                "check that it reports, or take it off expected_models",
-            )
-        )
+    rows += models.coverage()
     return pa.Table.from_pylist(rows, schema=COVERAGE)
 
 

@@ -106,6 +106,9 @@ def run_audit(
     if known is not None and not force:
         return AuditReport(night, known.summary, known.path, fresh=False)
     with NightWriter(out, night, force=force) as writer:
+        known = published(out, night)  # another may have been faster to the lock
+        if known is not None and not force:
+            return AuditReport(night, known.summary, known.path, fresh=False)
         tell = progress or _silent
         gathered = _audit(history, plan, baseline, newest, now_us, engine, writer, tell)
         done = publish(writer, gathered)
@@ -133,7 +136,7 @@ def _audit(
     rules = Rules.of(plan, metrics, clock)
     reading = history.reading(as_of_us=as_of, now_us=now_us, since_us=clock.lookback)
     shards = history.plan_shards()
-    assess = AssessShard(reading, rules, writer.scratch)
+    assess = AssessShard(reading, rules, writer.scratch, plan.retired_models)
     assessed = list(_told(engine.map(assess, shards), "assess", shards, progress))
     sketch = reduce(add, (a.sketch for a in assessed), CorrelationSketch.zero(len(metrics)))
     account = reduce(add, (a.account for a in assessed), history.account)
@@ -146,7 +149,8 @@ def _audit(
     factors = reduce(add, scores, ScoreSketch.zero(len(metrics))).factors()
     fleet = JudgedFleet(ruling, writer.scratch, indices, factors)
     progress("decide", 0, 1, 0)
-    gathered = gather(fleet, writer, history, account, engine.name, started)
+    retired = {model for a in assessed for model in a.retired}
+    gathered = gather(fleet, writer, history, account, retired, engine.name, started)
     progress("decide", 1, 1, 0)
     return gathered
 

@@ -20,6 +20,8 @@ from calhard.history import (
 from calhard.judge.batch import judge_batch
 from calhard.judge.ruling import Ruling, ScoreSketch
 from calhard.pipeline.shardfile import BatchSink, ShardFiles, read_batches
+from calhard.plan.globs import matched
+from calhard.series import SeriesBlock
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class Assessed:
     groups: int
     sketch: CorrelationSketch
     account: RowAccount
+    retired: frozenset[str]
+    """Models whose rows were left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,8 @@ class AssessShard:
     reading: Reading
     rules: Rules
     folder: Path
+    retired: tuple[str, ...] = ()
+    """Names or globs of models that are left out."""
 
     def __call__(self, spec: ShardSpec) -> Assessed:
         """Assess one shard; a file that breaks in the middle is left out as a whole."""
@@ -59,14 +65,33 @@ class AssessShard:
         files = ShardFiles(self.folder, spec.index)
         account = RowAccount()
         sketch = CorrelationSketch.zero(len(self.rules.metrics))
-        groups = 0
+        groups, retired = 0, set[str]()
         with BatchSink(files.path("groups")) as keys, BatchSink(files.path("series")) as series:
-            for block in read_blocks(spec, reading, account):
+            for found in read_blocks(spec, reading, account):
+                block = self._in_service(found, account, retired)
+                if not len(block):
+                    continue
                 group_batch, series_batch = assess_block(block, self.rules, sketch)
                 keys.write(group_batch)
                 series.write(series_batch)
                 groups += len(block)
-        return Assessed(spec.index, groups, sketch, account)
+        return Assessed(spec.index, groups, sketch, account, frozenset(retired))
+
+    def _in_service(
+        self, block: SeriesBlock, account: RowAccount, retired: set[str]
+    ) -> SeriesBlock:
+        """Leave out retired models; their rows are accounted for, their names kept."""
+        if not self.retired:
+            return block
+        gone = matched(self.retired, block.model_id)
+        kept = block.select(~gone)
+        rows = len(block.timestamp) - len(kept.timestamp)
+        account.rows -= rows
+        account.add("retired", "its model is on retired_models", rows)
+        retired.update(
+            m for m, is_gone in zip(block.model_id, gone.tolist(), strict=True) if is_gone
+        )
+        return kept
 
 
 @dataclass(frozen=True, slots=True)
