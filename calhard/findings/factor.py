@@ -12,41 +12,39 @@ from scipy.stats import hypergeom
 from calhard_kernels.fdr import bh_q_values
 
 MAX_Q = 0.05
+NAMED = 3
 
 
 def suspected_factor(models: Sequence[str], tags: pa.Table) -> str:
-    """Return the over-represented attribute, ``model_version = 7 (38 of 40 affected models)``.
+    """Return the over-represented attributes, ``model_version = 7 (38 of the 40 affected …)``.
 
     Hypergeometric tail of each (tag, value) among the affected models, Benjamini–Hochberg over all
-    pairs; the smallest p with q ≤ 0.05, "" where there is none.
+    pairs of the fleet; those with q ≤ 0.05, the smallest p first and three at most; "" where there
+    is none.
 
     Parameters
     ----------
     tags : ``model_id`` and one column per tag, one row per model of the fleet
     """
-    affected = pc.is_in(tags["model_id"], value_set=pa.array(models, pa.string()))
-    hits = tags.filter(affected)
-    if not hits.num_rows:
-        return ""
-    found: list[tuple[str, str, int, int]] = []
-    p: list[float] = []
+    hits = tags.filter(pc.is_in(tags["model_id"], value_set=pa.array(models, pa.string())))
+    found: list[tuple[float, str, str, int, int]] = []
+    tests = 0
     for name in tags.schema.names:
         if name == "model_id":
             continue
         everywhere = _counts(tags[name])
-        for value, count in sorted(_counts(hits[name]).items()):
-            tail = hypergeom.sf(count - 1, tags.num_rows, everywhere[value], hits.num_rows)
-            found.append((name, value, count, everywhere[value]))
-            p.append(float(tail))
-    if not found:
-        return ""
-    best = int(np.argmin(p))
-    if bh_q_values(np.array(p))[best] > MAX_Q:
-        return ""
-    name, value, count, total = found[best]
-    return (
+        tests += len(everywhere)
+        for value, count in _counts(hits[name]).items():
+            total = everywhere[value]
+            tail = float(hypergeom.sf(count - 1, tags.num_rows, total, hits.num_rows))
+            found.append((tail, name, value, count, total))
+    found.sort(key=lambda pair: pair[:3])
+    q = bh_q_values(np.array([pair[0] for pair in found]), tests)
+    return "; ".join(
         f"{name} = {value} ({count} of the {hits.num_rows} affected models; "
         f"{total} of all {tags.num_rows})"
+        for (_, name, value, count, total), q_value in list(zip(found, q, strict=True))[:NAMED]
+        if q_value <= MAX_Q
     )
 
 

@@ -13,6 +13,7 @@ from calhard.findings.columns import Objects, words
 from calhard.schema import HEALTH
 
 Group = tuple[str, str]
+SHOWN = 5
 STATES = ("HEALTHY", "INSUFFICIENT", "DEGRADED", "SEVERE", "CRITICAL")
 
 
@@ -27,10 +28,11 @@ def health(
 
     CRITICAL: a confirmed critical violation or regression. SEVERE: a severe regression or a red
     warning. DEGRADED: any other confirmed finding or an orange warning. INSUFFICIENT: nothing
-    could be audited. Else HEALTHY.
+    could be audited, or a series is indeterminate: damaged data hide whatever they hide. Else
+    HEALTHY. Changes for the better make nothing worse.
     """
-    verdict = words(violations, "verdict")
-    confirmed = violations.filter(pa.array(verdict == "violated"))
+    verdict, direction = words(violations, "verdict"), words(violations, "direction")
+    confirmed = violations.filter(pa.array((verdict == "violated") & (direction == "worse")))
     counts = {
         "violations": Counter(_keys(confirmed)),
         "unconfirmed": Counter(_keys(violations.filter(pa.array(verdict == "unconfirmed")))),
@@ -43,9 +45,9 @@ def health(
     _raise(worst, regressions, "severity", {"critical": 4, "severe": 3}, 2)
     _raise(worst, warnings, "warning_level", {"red": 3, "orange": 2}, 0)
     keys = list(_keys(groups))
-    audited = groups["audited"].to_numpy()
+    unknown = (groups["audited"].to_numpy() == 0) | (groups["indeterminate"].to_numpy() > 0)
     state = np.array([worst.get(key, 0) for key in keys], np.int64)
-    state = np.where((state == 0) & (audited == 0), 1, state)
+    state = np.where((state == 0) & unknown, 1, state)
     columns = {
         "health": pa.array([STATES[i] for i in state], pa.string()),
         **{
@@ -130,17 +132,37 @@ def fleet_health(
     critical = int(np.sum(states == "CRITICAL"))
     severe = int(np.sum(severity == "severe"))
     audited = int(np.sum(health_table["audited"].to_numpy()))
-    broken = sorted(name for name, value in inflation.items() if value > cap)
+    broken = _families(name for name, value in inflation.items() if value > cap)
     found = [
-        (critical > 0, f"{critical} model-classes are critical"),
-        (severe > 1, f"{severe} severe regressions"),
-        (red > 0, f"{red} red early warnings"),
+        (critical > 0, _are(critical, "critical model-class", "critical model-classes")),
+        (severe > 1, _are(severe, "severe regression")),
+        (red > 0, _are(red, "red early warning")),
         (audited == 0, "nothing could be audited"),
-        (coverage < coverage_bound, f"coverage {coverage:.1%} is under {coverage_bound:.0%}"),
+        (coverage < coverage_bound, _short_of(coverage, coverage_bound)),
         (
             bool(broken),
-            f"λ above {cap:g} for {', '.join(broken[:5])}: the null is broken or many are failing",
+            f"λ above {cap:g} in {broken}: the null is broken or many are failing",
         ),
     ]
     reasons = tuple(text for holds, text in found if holds)
     return FleetHealth(not reasons, reasons)
+
+
+def _are(number: int, noun: str, plural: str = "") -> str:
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def _short_of(coverage: float, bound: float) -> str:
+    """Coverage in percent, rounded down: what falls short never reads as the bound itself."""
+    return f"coverage {np.floor(1000.0 * coverage) / 10.0:g} % is under {100.0 * bound:g} %"
+
+
+def _families(names: Iterable[str]) -> str:
+    """``metric/cadence/head`` by family: ``aece/hourly (level, scan), …``, five at most."""
+    heads: dict[str, list[str]] = {}
+    for name in sorted(names):
+        family, _, head = name.rpartition("/")
+        heads.setdefault(family, []).append(head)
+    shown = [f"{family} ({', '.join(found)})" for family, found in list(heads.items())[:SHOWN]]
+    more = [f"{len(heads) - SHOWN} more"] if len(heads) > SHOWN else []
+    return ", ".join(shown + more)

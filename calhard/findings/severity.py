@@ -25,6 +25,9 @@ TYPE_FACTORS = {
 }
 _CLAMP_HIGH = 1.5
 """A clamp rate beyond this many times its bound is high."""
+TOLERANCE = 1e-12
+"""A value at its bound is within it, also where it was averaged."""
+_RATIO_TOLERANCE = 1e-9
 
 
 def regression_severity(
@@ -58,11 +61,13 @@ def violation_severity(
     if metric == "mask_mismatch_count":
         return ["high"] * len(value)
     if metric == "clamp_rate":
-        return ["high" if v > _CLAMP_HIGH * b else "medium" for v, b in _pairs(value, bound)]
+        return [
+            "high" if v > _CLAMP_HIGH * b + TOLERANCE else "medium" for v, b in _pairs(value, bound)
+        ]
     if metric == "merged_bin_rate":
-        return ["critical" if v > b else "medium" for v, b in _pairs(value, fail)]
+        return ["critical" if v > b + TOLERANCE else "medium" for v, b in _pairs(value, fail)]
     ratio = np.divide(np.abs(drift), bound, out=np.full_like(drift, np.inf), where=bound > 0)
-    place = np.searchsorted(_RATIO_EDGES + 1e-9, ratio, side="left")
+    place = np.searchsorted(_RATIO_EDGES + _RATIO_TOLERANCE, ratio, side="left")
     return [VIOLATION_SCALE[i] for i in place]
 
 

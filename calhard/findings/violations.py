@@ -8,14 +8,12 @@ import numpy as np
 import pyarrow as pa
 
 from calhard.findings.columns import Floats, floats, words
-from calhard.findings.severity import violation_severity
-from calhard.schema import VIOLATIONS
+from calhard.findings.severity import TOLERANCE, violation_severity
+from calhard.schema import VIOLATIONS, Metric
 
 if TYPE_CHECKING:
     from calhard.plan import AuditPlan
 
-TOLERANCE = 1e-12
-"""A value at its bound is within it."""
 WINDOWS = ("week", "night")
 
 
@@ -61,7 +59,7 @@ def _of_metric(
     table, p = table.take(rows), floats(table, f"{window}_p")[rows]
     value, drift, warn, fail = value[rows], drift[rows], warn[rows], fail[rows]
     severe = metric.bound == "level" and name == "merged_bin_rate"
-    threshold = np.where(value > fail, fail, warn) if severe else warn
+    threshold = np.where(value > fail + TOLERANCE, fail, warn) if severe else warn
     sure = (p <= slo_p_threshold) | (p == 0)
     columns = {
         "metric": pa.array([name] * len(rows), pa.string()),
@@ -70,7 +68,7 @@ def _of_metric(
         "threshold": pa.array(threshold),
         "drift": pa.array(drift if metric.bound == "drift" else value - warn),
         "severity": pa.array(violation_severity(name, drift, value, warn, fail), pa.string()),
-        "direction": pa.array(_direction(metric.direction, drift, metric.bound), pa.string()),
+        "direction": pa.array(drift_direction(metric, drift), pa.string()),
         "standard_error": table[f"{window}_standard_error"],
         "p_value": pa.array(p, from_pandas=True),
         "verdict": pa.array(np.where(sure, "violated", "unconfirmed").tolist(), pa.string()),
@@ -82,9 +80,12 @@ def _of_metric(
     )
 
 
-def _direction(direction: str, drift: Floats, bound: str) -> list[str]:
-    """A drift beyond its bound may be one for the better; a level or an away-move never is."""
-    if bound != "drift" or direction == "away_is_worse":
+def drift_direction(metric: Metric, drift: Floats) -> list[str]:
+    """Return ``worse`` or ``better`` of each value beyond its bound.
+
+    A drift may be one for the better; a level or a move away from the reference never is.
+    """
+    if metric.bound != "drift" or metric.direction == "away_is_worse":
         return ["worse"] * len(drift)
-    worse = drift > 0 if direction == "higher_is_worse" else drift < 0
-    return ["worse" if w else "better" for w in worse]
+    better = drift < 0 if metric.direction == "higher_is_worse" else drift > 0
+    return ["better" if b else "worse" for b in better]

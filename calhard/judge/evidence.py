@@ -77,11 +77,11 @@ def decide(
     p, head, slope, slo = [], [], [], []
     for batch in batches:
         columns = to_columns(batch)
-        combined, best = combine(columns, factors, regression.weights())
+        combined, best = combine(columns, factors, regression.weights(), regression.lambda_cap)
         p.append(combined)
         head.append(best.astype(np.int8))
-        slope.append(deflated(columns, "slope", factors))
-        slo.append(np.concatenate([columns["week_p"], columns["night_p"]]))
+        slope.append(deflated(columns, "slope", factors, regression.lambda_cap))
+        slo += [_random_p(columns, window) for window in ("week", "night")]
     everything = np.concatenate(p)
     return FleetVerdict(
         everything,
@@ -90,6 +90,15 @@ def decide(
         bh_q_values(np.concatenate(slope)),
         bh_threshold(np.concatenate(slo), regression.fdr_level),
     )
+
+
+def _random_p(columns: Columns, window: str) -> Floats:
+    """P-values of the SLO tests that have an error; counts and constants are certain, and no tests.
+
+    A certain breach in the family would raise the threshold of the uncertain ones.
+    """
+    p: Floats = columns[f"{window}_p"][columns[f"{window}_standard_error"] > 0]
+    return p
 
 
 @dataclass(frozen=True, slots=True)

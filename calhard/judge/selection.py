@@ -14,7 +14,7 @@ from calhard.assess.columns import Columns
 from calhard.judge.status import FAILED
 from calhard.schema import HEADS, Direction
 from calhard_kernels._array import Array
-from calhard_kernels.inflation import deflate
+from calhard_kernels.inflation import CAP, deflate
 
 JUMP, DRIFT, VARIANCE, OSCILLATION, FAILURE = (
     "SuddenJump",
@@ -27,26 +27,29 @@ TRUSTED_SCAN = 0.05
 """A split with a larger p of its own does not date a change."""
 
 
-def deflated(columns: Columns, head: str, factors: NDArray[np.float64]) -> Array:
+def deflated(columns: Columns, head: str, factors: NDArray[np.float64], cap: float = CAP) -> Array:
     """Return a head's p less its family's inflation; ``factors`` is raw λ, (M, C, H)."""
     p = columns[f"p_{head}"].copy()
     metric, cadence = columns["metric"].astype(np.int64), columns["cadence"].astype(np.int64)
     h = HEADS.index(head)
     for m, c in np.argwhere(factors[:, :, h] > 1.0):
         rows = np.flatnonzero((metric == m) & (cadence == c) & ~np.isnan(p))
-        p[rows] = deflate(p[rows], float(factors[m, c, h]))
+        p[rows] = deflate(p[rows], float(factors[m, c, h]), cap)
     return p
 
 
 def combine(
-    columns: Columns, factors: NDArray[np.float64], weights: Mapping[str, float]
+    columns: Columns,
+    factors: NDArray[np.float64],
+    weights: Mapping[str, float],
+    cap: float = CAP,
 ) -> tuple[Array, Array]:
     """Return the combined p of each series and the head with the smallest weighted p.
 
     Weighted Bonferroni: p = min over heads of p_h/w_h, at most 1; a head that is off (NaN) gives
     its weight to the others; a gated head has p = 1. Without any head p is NaN and the head −1.
     """
-    p = np.stack([deflated(columns, head, factors) for head in HEADS], axis=1)
+    p = np.stack([deflated(columns, head, factors, cap) for head in HEADS], axis=1)
     on = ~np.isnan(p)
     share = np.array([weights[head] for head in HEADS]) * on
     total = np.sum(share, axis=1, keepdims=True)
