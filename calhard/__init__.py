@@ -1,5 +1,37 @@
-"""calhard: nightly drift and SLO audits for fleets of calibrated models."""
+"""calhard: nightly drift and SLO audits for fleets of calibrated models.
+
+`audit` audits a night, `AuditPlan` holds its rules, `AuditReport` what was found. They are imported
+when they are first used, so that ``import calhard`` itself costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from calhard._version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from calhard.api import audit
+    from calhard.pipeline import AuditReport
+    from calhard.plan import AuditPlan
+
+__all__ = ["AuditPlan", "AuditReport", "__version__", "audit"]
+
+_HOMES = {
+    "AuditPlan": "calhard.plan",
+    "AuditReport": "calhard.pipeline",
+    "audit": "calhard.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'calhard' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Name what is offered, imported yet or not."""
+    return sorted(__all__)

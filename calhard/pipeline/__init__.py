@@ -1,5 +1,6 @@
 """The nightly audit, wired: history in, published night out."""
 
-from calhard.pipeline.run import AuditReport, run_audit
+from calhard.pipeline.result import AuditReport
+from calhard.pipeline.run import run_audit
 
 __all__ = ["AuditReport", "run_audit"]

@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import reduce
 from operator import add
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from calhard.assess.block import Rules
 from calhard.assess.correlation import CorrelationSketch
@@ -22,43 +20,18 @@ from calhard.judge.pinned import PinnedBaselines
 from calhard.judge.ruling import Ruling, ScoreSketch, fit_priors
 from calhard.pipeline.fleet import JudgedFleet
 from calhard.pipeline.night import Gathered, gather, publish
+from calhard.pipeline.result import AuditReport
 from calhard.pipeline.tasks import AssessShard, JudgeShard
 from calhard.plan import AuditPlan
 from calhard.store import NightWriter, published
 
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, slots=True)
-class AuditReport:
-    """A night's audit.
-
-    Attributes
-    ----------
-    night : str
-        ``YYYY-MM-DD``, the UTC date of as_of − 1 µs.
-    summary : dict
-        What ``summary.json`` holds.
-    path : Path
-        The published directory.
-    fresh : bool
-        False where the night had been published before and was not audited again.
-    """
-
-    night: str
-    summary: dict[str, Any]
-    path: Path
-    fresh: bool
-
-    @property
-    def exit_code(self) -> int:
-        """0 nothing confirmed, 1 confirmed findings, 3 degraded."""
-        return int(self.summary["exit_code"])
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def night_of(as_of_us: int) -> str:
     """Return the night's name: the UTC date of as_of − 1 µs."""
-    return datetime.fromtimestamp((as_of_us - 1) / 1e6, tz=UTC).strftime("%Y-%m-%d")
+    return (EPOCH + timedelta(microseconds=as_of_us - 1)).date().isoformat()
 
 
 def run_audit(

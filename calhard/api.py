@@ -1,0 +1,116 @@
+"""The audit as a function: what ``import calhard`` offers beside the command line."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+
+from calhard.engines import LocalEngine, Progress
+from calhard.errors import ConfigError
+from calhard.history import read_baseline
+from calhard.pipeline import AuditReport, run_audit
+from calhard.plan import AuditPlan
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+
+
+def audit(
+    history: str | os.PathLike[str],
+    plan: AuditPlan | None = None,
+    *,
+    out: str | os.PathLike[str],
+    as_of: str | datetime | None = None,
+    baseline: str | os.PathLike[str] | None = None,
+    force: bool = False,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> AuditReport:
+    """Audit one night of a history and publish it under ``out``.
+
+    A night that is published already is not audited again: its report is returned, with ``fresh``
+    False.
+
+    Parameters
+    ----------
+    history : path or URI
+        A Parquet, Arrow IPC or CSV file, a folder of them, or a URI such as ``s3://bucket/history``.
+    plan : AuditPlan, optional
+        The rules of the night, ``AuditPlan.from_toml("calhard.toml")`` for one; every rule has a
+        default.
+    out : path
+        Folder of the nights; created if need be.
+    as_of : ISO text or datetime, optional
+        The audit's moment; naive ones are UTC. The newest timestamp of the history by default.
+    baseline : path or URI, optional
+        Pinned baselines that drift is measured against; see `calhard.history.read_baseline`.
+    force : bool
+        Audit a published night again, as a new revision; the old one is kept.
+    workers : int, optional
+        Worker processes; all usable cores by default. With more than one, a script must call this
+        under ``if __name__ == "__main__":``, as with all of Python's worker processes.
+    progress : callable, optional
+        Called as ``progress(stage, done, total, rows)``.
+
+    Returns
+    -------
+    AuditReport
+        The night in numbers (``summary``, ``exit_code``) and its findings as tables.
+
+    Raises
+    ------
+    ConfigError
+        ``as_of`` is no instant, the baseline cannot be used, or the plan is disabled. Nothing was
+        done.
+    InputError
+        The history cannot be audited at all. Nothing was published.
+    NightInProgress
+        Someone else is writing this night right now.
+    PublishError
+        The night could not be written; the message says what to mend.
+
+    Examples
+    --------
+    >>> import calhard
+    >>> report = calhard.audit("history/", out="nights")  # doctest: +SKIP
+    >>> report.exit_code, report.summary["verdict"]  # doctest: +SKIP
+    (1, 'unhealthy')
+    >>> report.regressions.select(["model_id", "metric", "onset"]).to_pylist()  # doctest: +SKIP
+    """
+    rules = AuditPlan() if plan is None else plan
+    if not rules.enabled:
+        raise ConfigError("the plan is disabled (enabled = false); nothing was done")
+    return run_audit(
+        history,
+        rules,
+        out=out,
+        as_of_us=instant(as_of),
+        engine=LocalEngine(workers),
+        baseline=None if baseline is None else read_baseline(baseline, rules),
+        force=force,
+        progress=progress,
+    )
+
+
+def instant(as_of: str | datetime | None) -> int | None:
+    """Return an instant as microseconds since 1970 UTC; naive ones are UTC, None stays None.
+
+    Raises
+    ------
+    ConfigError
+        Not an ISO date or instant, or before 1990, where no history begins.
+    """
+    if as_of is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(as_of) if isinstance(as_of, str) else as_of
+    except ValueError as e:
+        raise ConfigError(
+            f"as_of {as_of!r} is no ISO instant; write one such as 2026-05-31T00:00Z"
+        ) from e
+    if not isinstance(moment, datetime):
+        raise ConfigError(f"as_of {as_of!r} is neither ISO text nor a datetime")
+    aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    if aware < EARLIEST:
+        raise ConfigError(f"as_of {as_of} lies before 1990, and so before every history")
+    return (aware - EPOCH) // timedelta(microseconds=1)
