@@ -11,16 +11,24 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Example:
-    """The first row of its kind: where it stands and what is there."""
+    """The first row of its kind: where it stands and what is there.
+
+    Rows that only together are a kind (duplicates) have no place but a ``key``: their model, class
+    and microseconds since 1970.
+    """
 
     file: str
     row: int
-    detail: str
+    detail: str = field(compare=False)
+    key: tuple[str, str, int] | tuple[()] = ()
 
     def __str__(self) -> str:
-        """Return ``part-0.parquet, row 17: model_id is null``; rows count from 1."""
+        """Return ``part-0.parquet, row 17: model_id = null``; rows count from 1."""
         place = f"{self.file}, row {self.row + 1}" if self.row >= 0 else self.file
-        return f"{place}: {self.detail}" if self.detail else place
+        return ": ".join(part for part in (place, self.detail) if part)
+
+
+DAMAGED = "write the file again, or move it out of the history"
 
 
 REMEDIES = {
@@ -31,7 +39,12 @@ REMEDIES = {
     "timestamp is null": "give every row a timestamp",
     "timestamp in the future": "check the clock and the zone of the writer (windows.timezone)",
     "timestamp before 1990": "check the unit: integers are seconds since 1970",
+    "timestamp in an hour that its zone skips": "write UTC, or mend windows.timezone",
     "total_samples is negative": "write the number of labels behind the row, or null",
+    "total_samples is not finite": "write the number of labels behind the row, or null",
+    "same model, class and timestamp": "nothing to mend: they agree and count once",
+    "same model, class and timestamp, other values": "keep one of them; their series are not "
+    "judged until then",
 }
 
 
@@ -59,8 +72,9 @@ class RowAccount:
             self.examples[key] = min(self.examples.get(key, example), example)
 
     def reject_file(self, path: str, reason: str, remedy: str) -> None:
-        """Record a file of which nothing is audited."""
-        self.files.setdefault(path, (reason, remedy))
+        """Record a file of which nothing is audited; of several reasons the first by name stays."""
+        told = (reason, remedy)
+        self.files[path] = min(self.files.get(path, told), told)
 
     def __add__(self, other: RowAccount) -> RowAccount:
         """Return the account of both."""
@@ -69,7 +83,7 @@ class RowAccount:
         )
         for (outcome, reason), count in other.counts.items():
             merged.add(outcome, reason, count, other.examples.get((outcome, reason)))
-        for path, (reason, remedy) in sorted(other.files.items()):
+        for path, (reason, remedy) in other.files.items():
             merged.reject_file(path, reason, remedy)
         return merged
 
@@ -90,7 +104,7 @@ class RowAccount:
                     reason,
                     self.counts[outcome, reason],
                     "" if example is None else str(example),
-                    REMEDIES.get(reason, "") if outcome == "rejected" else "",
+                    REMEDIES.get(reason, ""),
                 )
             )
         for path in sorted(self.files):

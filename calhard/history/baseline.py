@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 from calhard.errors import ConfigError, InputError
-from calhard.history.columns import is_number, is_text, to_floats, to_text, value_type
+from calhard.history.convert import is_number, is_text, to_floats, to_text, value_type
 from calhard.history.files import CSV_NULLS, list_files, open_source
 from calhard.history.pins import row_problems, without_repeats
 from calhard.judge.pinned import ERROR_SUFFIX, PinnedBaselines

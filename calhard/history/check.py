@@ -19,7 +19,7 @@ from calhard.assess.windows import CADENCES, Clock, aggregate_dense, find_window
 from calhard.errors import InputError
 from calhard.history.account import RowAccount
 from calhard.history.blocks import BadFile, NotSorted, read_blocks
-from calhard.history.open import DAMAGED, History
+from calhard.history.open import History
 from calhard.history.shards import Reading, ShardSpec
 from calhard.report.names import display_name
 
@@ -137,7 +137,7 @@ def _check_shard(
         except BadFile as e:
             reading = reading.without(e.path)
             name = next(f.name for f in reading.files if f.path == e.path)
-            refused.reject_file(name, e.reason, DAMAGED)
+            refused.reject_file(name, e.reason, e.remedy)
         except NotSorted:
             spec = spec.gathered()
         else:
@@ -201,6 +201,6 @@ def _refused(rows: list[Any]) -> Table:
             f"{row['count']:,} {row['unit']}(s)",
             Text(display_name(row["reason"], 200)),
             Text(display_name(row["example"], 200)),
-            Text(row["remedy"]),
+            Text(display_name(row["remedy"], 300)),
         )
     return table

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
@@ -25,8 +25,25 @@ SUFFIXES = {
     ".feather": "ipc",
     ".csv": "csv",
 }
+FAULTS = (
+    *(pa.ArrowException, OSError, EOFError, MemoryError),
+    *(ValueError, TypeError, LookupError, ArithmeticError, RuntimeError),
+)
+"""All that pyarrow raises on damaged bytes: C++ exceptions arrive as Python's own."""
+NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+"""What Hive and Spark name the folder of rows whose key is null."""
 CSV_NULLS = ["", "null", "NULL", "NA", "N/A"]
 """Empty cells; "NaN" is no empty cell but a value that is not finite."""
+
+
+class Unreadable(Exception):
+    """A file's bytes are not what its kind promises; the message says what was found."""
+
+    @classmethod
+    def of(cls, error: BaseException) -> Unreadable:
+        """Return an error of pyarrow in one line."""
+        lines = str(error).splitlines() or [type(error).__name__]
+        return cls(f"cannot be read: {lines[0][:200]}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +56,10 @@ class HistoryFile:
     constants: tuple[tuple[str, str], ...] = ()
 
 
-def open_source(source: str | os.PathLike[str]) -> tuple[pafs.FileSystem, str]:
-    """Return the filesystem and path of a file, folder or URI.
+def open_source(
+    source: str | os.PathLike[str], filesystem: pafs.FileSystem | None = None
+) -> tuple[pafs.FileSystem, str]:
+    """Return the filesystem and path of a file, folder or URI; a path within ``filesystem`` if any.
 
     Raises
     ------
@@ -48,17 +67,19 @@ def open_source(source: str | os.PathLike[str]) -> tuple[pafs.FileSystem, str]:
         Nothing is there, or the URI's scheme is unknown.
     """
     text = os.fspath(source)
-    if "://" in text:
+    if filesystem is not None:
+        path = text
+    elif "://" in text:
         try:
             filesystem, path = pafs.FileSystem.from_uri(text)
-        except (pa.ArrowInvalid, OSError) as e:
+        except (pa.ArrowException, OSError, ValueError) as e:
             raise InputError(f"{text}: cannot open the URI: {e}") from e
     else:
         filesystem, path = pafs.LocalFileSystem(), str(Path(text).absolute())
     try:
         info = filesystem.get_file_info(path)
-    except OSError as e:
-        raise InputError(f"{text}: {e}") from e
+    except FAULTS as e:
+        raise InputError(f"{text!r}: cannot be opened: {e}") from e
     if info.type == pafs.FileType.NotFound:
         raise InputError(f"{text}: no such file or folder")
     return filesystem, path
@@ -68,19 +89,31 @@ def list_files(filesystem: pafs.FileSystem, root: str) -> list[HistoryFile]:
     """Return the files of a history in the order of their names.
 
     Names that begin with ``_`` or ``.`` are not part of it. ``key=value`` folders are columns.
+
+    Raises
+    ------
+    InputError
+        A folder cannot be listed.
     """
+    try:
+        return sorted(_listed(filesystem, root), key=lambda f: f.name)
+    except UnicodeDecodeError as e:
+        raise InputError(f"{root}: a file's name is not UTF-8 ({e.object!r}); rename it") from e
+    except (pa.ArrowException, OSError) as e:
+        raise InputError(f"{root}: cannot be listed: {e}") from e
+
+
+def _listed(filesystem: pafs.FileSystem, root: str) -> Iterator[HistoryFile]:
     info = filesystem.get_file_info(root)
     if info.type == pafs.FileType.File:
         name = PurePosixPath(root).name
-        return [HistoryFile(root, name, _kind(name) or _sniff(filesystem, root))]
-    found = []
+        yield HistoryFile(root, name, _kind(name) or _sniff(filesystem, root))
+        return
     for entry in filesystem.get_file_info(pafs.FileSelector(root, recursive=True)):
         name = entry.path[len(root) :].lstrip("/")
         parts = PurePosixPath(name).parts
-        if entry.type != pafs.FileType.File or any(p.startswith(("_", ".")) for p in parts):
-            continue
-        found.append(HistoryFile(entry.path, name, _kind(name), _partitions(parts[:-1])))
-    return sorted(found, key=lambda f: f.name)
+        if entry.type == pafs.FileType.File and not any(p.startswith(("_", ".")) for p in parts):
+            yield HistoryFile(entry.path, name, _kind(name), _partitions(parts[:-1]))
 
 
 def _kind(name: str) -> str:
@@ -96,14 +129,22 @@ def _sniff(filesystem: pafs.FileSystem, path: str) -> str:
 
 
 def _partitions(folders: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Keys and values of folders, percent-decoded; bytes that are not UTF-8 come as surrogates."""
     pairs = [folder.split("=", 1) for folder in folders if "=" in folder]
-    return tuple((key, unquote(value)) for key, value in pairs)
+    return tuple(
+        (unquote(key), "" if value == NO_VALUE else unquote(value, errors="surrogateescape"))
+        for key, value in pairs
+    )
 
 
 def open_parquet(
     filesystem: pafs.FileSystem, path: str, text: Sequence[str] = ()
 ) -> pq.ParquetFile:
-    """Open a Parquet file with checksums verified; ``text`` columns come as dictionaries."""
+    """Open a Parquet file with page checksums verified; ``text`` columns come as dictionaries.
+
+    Checksums are in the file only if its writer was told so. Without them a flipped bit in a value
+    is a value like any other: only the metrics' ranges may show it.
+    """
     return pq.ParquetFile(
         path,
         filesystem=filesystem,
@@ -114,15 +155,24 @@ def open_parquet(
 
 
 def read_schema(filesystem: pafs.FileSystem, file: HistoryFile) -> pa.Schema:
-    """Return a file's own schema."""
-    if file.kind == "parquet":
-        with open_parquet(filesystem, file.path) as opened:
-            return opened.schema_arrow
-    if file.kind == "ipc":
-        with filesystem.open_input_file(file.path) as raw, pa.ipc.open_file(raw) as opened:
+    """Return a file's own schema.
+
+    Raises
+    ------
+    Unreadable
+        The file is damaged, or of another kind than its name says.
+    """
+    try:
+        if file.kind == "parquet":
+            with open_parquet(filesystem, file.path) as opened:
+                return opened.schema_arrow
+        if file.kind == "ipc":
+            with filesystem.open_input_file(file.path) as raw, pa.ipc.open_file(raw) as opened:
+                return opened.schema
+        with filesystem.open_input_stream(file.path) as raw, csv.open_csv(raw) as opened:
             return opened.schema
-    with filesystem.open_input_stream(file.path) as raw, csv.open_csv(raw) as opened:
-        return opened.schema
+    except FAULTS as e:
+        raise Unreadable.of(e) from e
 
 
 def read_batches(
@@ -131,40 +181,105 @@ def read_batches(
     plan: ColumnPlan,
     row_groups: Sequence[int] | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Yield a file's batches of the planned columns, at most `BATCH_ROWS` rows each."""
-    columns = plan.needed
-    if file.kind == "parquet":
-        with open_parquet(filesystem, file.path, plan.text) as opened:
-            groups = range(opened.num_row_groups) if row_groups is None else row_groups
-            yield from opened.iter_batches(
-                BATCH_ROWS, row_groups=list(groups), columns=columns, use_threads=False
-            )
-    elif file.kind == "ipc":
-        with filesystem.open_input_file(file.path) as raw, pa.ipc.open_file(raw) as opened:
+    """Yield a file's batches of the planned columns, at most `BATCH_ROWS` rows each.
+
+    Raises
+    ------
+    Unreadable
+        The file is damaged.
+    """
+    try:
+        if file.kind == "parquet":
+            yield from _parquet_batches(filesystem, file, plan, row_groups)
+        elif file.kind == "ipc":
+            yield from _ipc_batches(filesystem, file, plan)
+        else:
+            yield from _csv_batches(filesystem, file, plan)
+    except FAULTS as e:
+        raise Unreadable.of(e) from e
+
+
+def _parquet_batches(
+    filesystem: pafs.FileSystem,
+    file: HistoryFile,
+    plan: ColumnPlan,
+    row_groups: Sequence[int] | None,
+) -> Iterator[pa.RecordBatch]:
+    with open_parquet(filesystem, file.path, plan.text) as opened:
+        groups = list(range(opened.num_row_groups) if row_groups is None else row_groups)
+        promised = sum(opened.metadata.row_group(g).num_rows for g in groups)
+        found = 0
+        for batch in opened.iter_batches(
+            BATCH_ROWS, row_groups=groups, columns=plan.needed, use_threads=False
+        ):
+            found += batch.num_rows
+            yield batch
+    if found != promised:
+        raise ValueError(f"{found} rows where the footer says {promised}")
+
+
+def _ipc_batches(
+    filesystem: pafs.FileSystem, file: HistoryFile, plan: ColumnPlan
+) -> Iterator[pa.RecordBatch]:
+    with filesystem.open_input_file(file.path) as raw:
+        with pa.ipc.open_file(raw) as opened:
+            fields = [opened.schema.get_field_index(name) for name in plan.needed]
+        options = pa.ipc.IpcReadOptions(included_fields=sorted(fields), use_threads=False)
+        with pa.ipc.open_file(raw, options=options) as opened:
             for index in range(opened.num_record_batches):
-                yield from _sliced(opened.get_batch(index).select(columns))
-    else:
-        yield from _csv_batches(filesystem, file, plan)
+                batch = opened.get_batch(index)
+                _check_offsets(batch)
+                yield from _sliced(batch)
+
+
+def _check_offsets(batch: pa.RecordBatch) -> None:
+    """Raise where a damaged batch points outside of itself: reading it would end the process."""
+    for column in batch.columns:
+        kind = column.type
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            # As bytes: whether they are UTF-8 is told row by row.
+            column.cast(pa.large_binary()).validate(full=True)
+        elif pa.types.is_dictionary(kind):
+            column.indices.validate(full=True)
+            pa.DictionaryArray.from_arrays(column.indices, pa.nulls(len(column.dictionary)))
+            _check_offsets(pa.RecordBatch.from_arrays([column.dictionary], ["words"]))
+        else:
+            column.validate(full=True)
 
 
 def _csv_batches(
     filesystem: pafs.FileSystem, file: HistoryFile, plan: ColumnPlan
 ) -> Iterator[pa.RecordBatch]:
-    keys = [plan.source[key] for key in ("model_id", "class_id") if key in plan.source]
-    types = dict.fromkeys(plan.numbers, pa.float64()) | dict.fromkeys(plan.text, pa.string())
+    """Batches of a CSV file. A file cut at the end of a line, or in its last cell, looks whole."""
     convert = csv.ConvertOptions(
         include_columns=plan.needed,
-        column_types=types | dict.fromkeys(keys, pa.string()),
+        column_types=_csv_types(plan),
         null_values=CSV_NULLS,
         strings_can_be_null=True,
     )
     read = csv.ReadOptions(use_threads=False, block_size=2**24)
+    parse = csv.ParseOptions(newlines_in_values=True)
     with (
         filesystem.open_input_stream(file.path) as raw,
-        csv.open_csv(raw, read_options=read, convert_options=convert) as opened,
+        csv.open_csv(
+            raw, read_options=read, parse_options=parse, convert_options=convert
+        ) as opened,
     ):
         for batch in opened:
             yield from _sliced(batch)
+
+
+def _csv_types(plan: ColumnPlan) -> Mapping[str, pa.DataType]:
+    """Types of the columns, whatever the first rows look like."""
+    types = dict.fromkeys(plan.numbers, pa.float64())
+    types |= dict.fromkeys((*plan.text, *plan.names), pa.string())
+    if pa.types.is_timestamp(plan.time) and plan.time.unit != "ns":
+        types[plan.source["timestamp"]] = pa.timestamp("us", plan.time.tz)
+    elif pa.types.is_date(plan.time):
+        types[plan.source["timestamp"]] = pa.timestamp("us")
+    else:
+        types[plan.source["timestamp"]] = plan.time
+    return types
 
 
 def _sliced(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:

@@ -6,25 +6,28 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.fs as pafs
-import pyarrow.parquet as pq
 
 from calhard.errors import InputError
-from calhard.history.account import RowAccount
-from calhard.history.columns import ColumnError, ColumnPlan, plan_columns, to_microseconds, to_text
+from calhard.history.account import DAMAGED, RowAccount
+from calhard.history.columns import ColumnPlan, plan_columns
+from calhard.history.convert import ColumnError, to_microseconds
 from calhard.history.files import (
     HistoryFile,
+    Unreadable,
     list_files,
-    open_parquet,
     open_source,
     read_batches,
     read_schema,
 )
+from calhard.history.footers import row_group_extents
+from calhard.history.ids import SOUND, Names
 from calhard.history.rows import YEAR_1990
 from calhard.history.shards import (
     Extent,
@@ -33,11 +36,12 @@ from calhard.history.shards import (
     gathered_shards,
     ordered_shards,
 )
+from calhard.report.names import display_name
 
 if TYPE_CHECKING:
     from calhard.plan import AuditPlan
 
-DAMAGED = "write the file again, or move it out of the history"
+Found = list[tuple[HistoryFile, ColumnPlan]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +64,27 @@ class History:
     clock_skew_us: int
 
     @classmethod
-    def open(cls, source: str | os.PathLike[str], plan: AuditPlan) -> History:
+    def open(
+        cls,
+        source: str | os.PathLike[str],
+        plan: AuditPlan,
+        filesystem: pafs.FileSystem | None = None,
+    ) -> History:
         """List a history's files and read their schemas.
+
+        Parameters
+        ----------
+        filesystem : where ``source`` is a path; told by ``source`` itself by default
 
         Raises
         ------
         InputError
             Nothing is there, or no file can be read; the message names each file's fault.
         """
-        filesystem, root = open_source(source)
+        filesystem, root = open_source(source, filesystem)
         account = RowAccount()
         catalogue = list(plan.metric_catalogue())
-        found: list[tuple[HistoryFile, ColumnPlan]] = []
+        found: Found = []
         for file in list_files(filesystem, root):
             try:
                 schema = _schema(filesystem, file)
@@ -80,6 +93,8 @@ class History:
                 account.reject_file(file.name, e.reason, e.remedy)
             else:
                 found.append((file, columns))
+        if plan.windows.timezone is None:
+            found = _of_one_clock(found, account)
         if not found:
             raise InputError(_no_file(os.fspath(source), account))
         present = {m for _, columns in found for m in columns.metrics}
@@ -123,19 +138,18 @@ class History:
         newest: int | None = None
         try:
             for column in self._column(index, "timestamp"):
-                stamps = to_microseconds(column, self.timezone)
-                sound = pc.and_(pc.less_equal(stamps, latest), pc.greater_equal(stamps, YEAR_1990))
-                found = pc.max(stamps.filter(sound)).as_py()
-                newest = found if newest is None else max(newest, found or newest)
-        except (pa.ArrowException, OSError, EOFError, ColumnError):
-            return newest  # the shard that reads the file tells what is wrong with it
+                found = _newest_sound(to_microseconds(column, self.timezone), latest)
+                if found is not None and (newest is None or found > newest):
+                    newest = found
+        except (pa.ArrowException, Unreadable, ColumnError):
+            return None  # the shard that reads the file tells what is wrong with it
         return newest
 
     def _column(self, index: int, name: str) -> Iterator[pa.Array]:
         file, plan = self.files[index], self.plans[index]
-        source = {name: plan.source[name]}
-        text = tuple(c for c in plan.text if c == plan.source[name])
-        only = ColumnPlan(source, {}, (), (), text)
+        source = {key: plan.source[key] for key in dict.fromkeys((name, "timestamp"))}
+        text = tuple(c for c in plan.text if c in source.values())
+        only = replace(plan, source=source, metrics=(), tags=(), text=text)
         for batch in read_batches(self.filesystem, file, only):
             yield batch[plan.source[name]]
 
@@ -155,13 +169,7 @@ class History:
         """Model ranges of all row groups; None where a footer does not tell."""
         found: list[Extent] = []
         for index, (file, plan) in enumerate(zip(self.files, self.plans, strict=True)):
-            if file.kind != "parquet" or "model_id" not in plan.source:
-                return None
-            try:
-                with open_parquet(self.filesystem, file.path) as opened:
-                    extents = _row_group_extents(opened.metadata, index, plan.source["model_id"])
-            except (pa.ArrowException, OSError):
-                return None
+            extents = row_group_extents(self.filesystem, file, plan, index)
             if extents is None:
                 return None
             found += extents
@@ -170,17 +178,14 @@ class History:
     def _model_counts(self) -> Counter[str]:
         counts: Counter[str] = Counter()
         for index, plan in enumerate(self.plans):
-            if "model_id" in plan.constants:
-                counts[plan.constants["model_id"]] += 1
-                continue
+            constant = plan.constants.get("model_id")
             try:
-                for column in self._column(index, "model_id"):
-                    encoded = to_text(column)
-                    for entry in pc.value_counts(encoded.dictionary.take(encoded.indices)):
-                        word = entry["values"].as_py()
-                        if word:
-                            counts[word] += entry["counts"].as_py()
-            except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError):
+                for column in self._column(index, "model_id" if constant is None else "timestamp"):
+                    if constant is not None:
+                        counts[constant] += len(column)
+                    else:
+                        counts.update(_counted(Names.of(column)))
+            except (pa.ArrowException, Unreadable):
                 continue  # the shard that reads the file tells what is wrong with it
         return counts
 
@@ -201,31 +206,51 @@ def _schema(filesystem: pafs.FileSystem, file: HistoryFile) -> pa.Schema:
         )
     try:
         return read_schema(filesystem, file)
-    except (pa.ArrowException, OSError, EOFError) as e:
-        reason = (str(e).splitlines() or [type(e).__name__])[0][:200]
-        raise ColumnError(f"cannot be read: {reason}", DAMAGED) from e
+    except Unreadable as e:
+        raise ColumnError(str(e), DAMAGED) from e
+
+
+def _of_one_clock(found: Found, account: RowAccount) -> Found:
+    """Refuse files of naive timestamps beside others that name their zone."""
+    zoned = next((file.name for file, columns in found if columns.aware), None)
+    if zoned is None:
+        return found
+    for file, columns in found:
+        if columns.aware is False:
+            account.reject_file(
+                file.name,
+                f'column "{columns.source["timestamp"]}" names no zone, but that of {zoned} does',
+                "write all with a zone, or name theirs: [calibration.hardening.windows] "
+                'timezone = "UTC"',
+            )
+    return [(file, columns) for file, columns in found if columns.aware is not False]
+
+
+def _newest_sound(stamps: pa.Array, latest: int) -> int | None:
+    newest = pc.max(stamps).as_py()
+    if newest is not None and newest > latest:
+        newest = pc.max(stamps.filter(pc.less_equal(stamps, latest))).as_py()
+    return newest if newest is not None and newest >= YEAR_1990 else None
+
+
+def _counted(names: Names) -> dict[str, int]:
+    """Rows of each usable name."""
+    index = names.index[names.index >= 0]
+    rows = np.bincount(index, minlength=len(names.words)).tolist()
+    usable = (names.faults[:-1] == SOUND).tolist()
+    found: Counter[str] = Counter()
+    for word, count, ok in zip(names.words, rows, usable, strict=True):
+        if ok and count:
+            found[word] += count
+    return found
 
 
 def _no_file(source: str, account: RowAccount) -> str:
+    source = display_name(source, 200)
     if not account.files:
         return f"{source}: no Parquet, Arrow IPC or CSV file there"
     lines = [f"{source}: none of {len(account.files)} file(s) can be audited"]
-    for path, (reason, remedy) in sorted(account.files.items())[:10]:
-        lines.append(f"  {path}: {reason}" + (f" — {remedy}" if remedy else ""))
+    for path, told in sorted(account.files.items())[:10]:
+        reason, remedy = (display_name(text, 300) for text in told)
+        lines.append(f"  {display_name(path, 200)}: {reason}" + (f" — {remedy}" if remedy else ""))
     return "\n".join(lines)
-
-
-def _row_group_extents(metadata: pq.FileMetaData, file: int, column: str) -> list[Extent] | None:
-    names = [metadata.schema.column(i).path for i in range(metadata.num_columns)]
-    if column not in names:
-        return None
-    place, row, found = names.index(column), 0, []
-    for group in range(metadata.num_row_groups):
-        part = metadata.row_group(group)
-        statistics = part.column(place).statistics
-        if part.num_rows and (statistics is None or not isinstance(statistics.min, str)):
-            return None
-        if part.num_rows:
-            found.append(Extent(file, group, row, part.num_rows, statistics.min, statistics.max))
-        row += part.num_rows
-    return found

@@ -10,18 +10,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from calhard.history.account import Example, RowAccount
-from calhard.history.columns import ColumnPlan, to_floats, to_microseconds, to_text
+from calhard.history.columns import ColumnPlan
+from calhard.history.convert import ColumnError, to_floats, to_microseconds
+from calhard.history.ids import SOUND, Bools, Codes, Ints, Keys, Names, Pairs, pair_codes
 from calhard.series import NOT_FINITE
 
-Ints = NDArray[np.int64]
-Codes = NDArray[np.int32]
-Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
 
-MAX_ID_BYTES = 1_024
 YEAR_1990 = 631_152_000_000_000
 """1990-01-01 in microseconds since 1970: earlier timestamps are a wrong unit or a zero."""
-DENSE_TABLE = 2**22
-"""Pairs of a batch are counted in a table up to this size, sorted beyond it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +34,9 @@ class Span:
     """Models with after < model_id ≤ through; None leaves that end open."""
     owned: bool = True
     """Whether rows without a usable id are counted here (another reader sees them too)."""
+    low: str | None = None
+    high: str | None = None
+    """Models that a footer promises, both included; None where there is no promise."""
 
     def holds(self, model_id: str) -> bool:
         """Return whether a model is read."""
@@ -44,31 +44,11 @@ class Span:
             self.through is None or model_id <= self.through
         )
 
-
-class Keys:
-    """The (model, class) pairs and tag values seen so far; rows carry their codes."""
-
-    def __init__(self) -> None:
-        self.pairs: list[tuple[str, str]] = []
-        self._pair_codes: dict[tuple[str, str], int] = {}
-        self.words: dict[str, list[str]] = {}
-        self._word_codes: dict[str, dict[str, int]] = {}
-
-    def pair(self, model_id: str, class_id: str) -> int:
-        """Return the code of a pair, a new one if need be."""
-        key = (model_id, class_id)
-        code = self._pair_codes.setdefault(key, len(self.pairs))
-        if code == len(self.pairs):
-            self.pairs.append(key)
-        return code
-
-    def word(self, tag: str, value: str) -> int:
-        """Return the code of a tag's value."""
-        words = self.words.setdefault(tag, [])
-        code = self._word_codes.setdefault(tag, {}).setdefault(value, len(words))
-        if code == len(words):
-            words.append(value)
-        return code
+    def promised(self, model_id: str) -> bool:
+        """Return whether a model lies where the footer says that all do."""
+        return (self.low is None or model_id >= self.low) and (
+            self.high is None or model_id <= self.high
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +57,8 @@ class Rows:
 
     pair: Codes
     timestamp: Ints
-    values: Mapping[str, NDArray[np.float64]]
-    total_samples: NDArray[np.float64]
+    values: Mapping[str, Floats]
+    total_samples: Floats
     tags: Mapping[str, Codes]
 
     def __len__(self) -> int:
@@ -121,174 +101,179 @@ class Cleaner:
     span: Span
     account: RowAccount
 
-    def owning(self, owned: bool) -> Cleaner:
-        """Return a cleaner that counts rows without an id, or leaves them to another."""
-        return replace(self, span=replace(self.span, owned=owned))
+    def reading(self, *, owned: bool, low: str | None, high: str | None) -> Cleaner:
+        """Return a cleaner of rows that are counted here or not, and of promised models."""
+        return replace(self, span=replace(self.span, owned=owned, low=low, high=high))
 
     def clean(self, batch: pa.RecordBatch, plan: ColumnPlan, file: str, first_row: int) -> Rows:
-        """Return the rows of a batch that can be audited; the others are accounted for."""
-        model, class_ = (self._ids(batch, plan, name) for name in ("model_id", "class_id"))
-        pair = self._pairs(model, class_)
+        """Return the rows of a batch that can be audited; the others are accounted for.
+
+        Raises
+        ------
+        ColumnError
+            The timestamps are in no known unit, or the file's footer lies about its models.
+        """
+        model, class_ = (_names(batch, plan, name) for name in ("model_id", "class_id"))
+        pairs = pair_codes(model, class_, self.span.holds, self.keys)
+        self._keep_promise(model, pairs)
         time = to_microseconds(batch[plan.source["timestamp"]], self.timezone)
-        known = time.is_valid().to_numpy(zero_copy_only=False)
-        stamp = time.fill_null(0).to_numpy(zero_copy_only=False)
-        weight = self._floats(batch, plan, "total_samples")
-        keep = self._refuse(
-            batch, plan, (model, class_, pair), (known, stamp), weight, (file, first_row)
+        checked = _Checked(
+            batch, plan, file, first_row, (model, class_), pairs, time, _floats(batch, plan)
         )
+        keep = checked.refuse(self.span, self.account)
         rows = Rows(
-            pair,
-            stamp,
-            {name: self._floats(batch, plan, name) for name in self.metrics},
-            weight,
+            pairs.code,
+            checked.stamp,
+            {name: _floats(batch, plan, name) for name in self.metrics},
+            checked.weight,
             {name: self._words(batch, plan, name) for name in self.tags},
         )
-        return rows if keep.all() else rows.take(keep)
+        return rows if keep is None else rows.take(keep)
 
-    def _ids(self, batch: pa.RecordBatch, plan: ColumnPlan, name: str) -> _Ids:
-        if name in plan.constants:
-            return _Ids.constant(plan.constants[name], batch.num_rows)
-        return _Ids.of(to_text(batch[plan.source[name]]))
-
-    def _pairs(self, model: _Ids, class_: _Ids) -> Codes:
-        """Codes of the pairs; −1 for an unusable id, −2 for a model that is not read here."""
-        wanted = np.array([*(self.span.holds(name) for name in model.names), False], np.bool_)
-        width = max(len(class_.names), 1)
-        joint = model.code * width + class_.code
-        usable = (model.code >= 0) & (class_.code >= 0)
-        code = np.where(usable, -2, -1).astype(np.int32)
-        read = usable & wanted[model.code]
-        code[read] = self._numbered(joint[read], model.names, class_.names)
-        return code
-
-    def _numbered(self, joint: Ints, models: Sequence[str], classes: Sequence[str]) -> Codes:
-        """Codes of pairs that a batch numbers model × classes + class."""
-        width, size = max(len(classes), 1), len(models) * len(classes)
-        if size > DENSE_TABLE:
-            present, place = np.unique(joint, return_inverse=True)
-        else:
-            present = np.flatnonzero(np.bincount(joint, minlength=1))
-            lookup = np.zeros(max(size, 1), np.int64)
-            lookup[present] = np.arange(len(present))
-            place = lookup[joint]
-        codes = [self.keys.pair(models[j // width], classes[j % width]) for j in present.tolist()]
-        return np.array(codes, np.int32)[place]
-
-    def _floats(self, batch: pa.RecordBatch, plan: ColumnPlan, name: str) -> NDArray[np.float64]:
-        if name not in plan.source:
-            return np.full(batch.num_rows, np.nan)
-        column = to_floats(batch[plan.source[name]])
-        values: NDArray[np.float64] = column.to_numpy(zero_copy_only=False)
-        bad = ~np.isfinite(values)
-        if bad.any():
-            reported = column.is_valid().to_numpy(zero_copy_only=False)
-            values = np.where(bad & reported, NOT_FINITE, values)
-        return values
+    def _keep_promise(self, model: Names, pairs: Pairs) -> None:
+        """Raise where a model lies outside what the footer says: its shard would not see it."""
+        if all(map(self.span.promised, model.words)):
+            return
+        used = np.unique(pairs.model[model.faults[pairs.model] == SOUND]).tolist()
+        strays = [model.words[i] for i in used if not self.span.promised(model.words[i])]
+        if strays:
+            raise ColumnError(
+                f"the footer says that models lie between {self.span.low!r} and "
+                f"{self.span.high!r}, but {strays[0]!r} is there",
+                "write the file again: its statistics are wrong",
+            )
 
     def _words(self, batch: pa.RecordBatch, plan: ColumnPlan, name: str) -> Codes:
-        if name in plan.constants:
-            code = self.keys.word(name, plan.constants[name])
-            return np.full(batch.num_rows, code, np.int32)
-        if name not in plan.source:
+        """Codes of a tag's values; −1 where there is none or one that is no name."""
+        if name not in plan.constants and name not in plan.source:
             return np.full(batch.num_rows, -1, np.int32)
-        ids = _Ids.of(to_text(batch[plan.source[name]]))
-        table = np.array([*(self.keys.word(name, w) for w in ids.names), -1], np.int32)
-        return table[ids.code]
+        names = _names(batch, plan, name)
+        sound = (names.faults[:-1] == SOUND).tolist()
+        codes = [
+            self.keys.word(name, word) if ok else -1
+            for word, ok in zip(names.words, sound, strict=True)
+        ]
+        return np.array([*codes, -1], np.int32)[names.index]
 
-    def _refuse(
+
+def _names(batch: pa.RecordBatch, plan: ColumnPlan, name: str) -> Names:
+    if name in plan.constants:
+        return Names.constant(plan.constants[name], batch.num_rows)
+    return Names.of(batch[plan.source[name]])
+
+
+def _floats(batch: pa.RecordBatch, plan: ColumnPlan, name: str = "total_samples") -> Floats:
+    """A column as float64: NaN where null, inf where a value was reported and is not finite."""
+    if name not in plan.source:
+        return np.full(batch.num_rows, np.nan)
+    column = to_floats(batch[plan.source[name]])
+    values: Floats = column.to_numpy(zero_copy_only=False)
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = bool(np.isfinite(np.add.reduce(values)))  # one pass; a false no costs another
+    if finite:
+        return values
+    bad = ~np.isfinite(values)
+    reported = column.is_valid().to_numpy(zero_copy_only=False)
+    return np.where(bad & reported, NOT_FINITE, values)
+
+
+class _Checked:
+    """A batch's ids, instants and weights, against the rules for rows."""
+
+    def __init__(
         self,
         batch: pa.RecordBatch,
         plan: ColumnPlan,
-        ids: tuple[_Ids, _Ids, Codes],
-        time: tuple[Bools, Ints],
-        weight: NDArray[np.float64],
-        place: tuple[str, int],
-    ) -> Bools:
-        """Return which rows stay; each other row is counted once, by the first rule it breaks."""
-        model, class_, pair = ids
-        known, stamp = time
-        elsewhere = pair == -2
-        rules: list[tuple[str, str, Bools]] = [
-            *model.refused("model_id"),
-            *class_.refused("class_id"),
-            ("rejected", "timestamp is null", ~known),
-            ("rejected", "timestamp before 1990", stamp < YEAR_1990),
-            ("rejected", "timestamp in the future", stamp > self.span.latest_us),
-            ("rejected", "total_samples is negative", weight < 0),
-            ("outside", "after as_of", stamp > self.span.as_of_us),
-            ("outside", "older than any window", stamp < self.span.since_us),
-        ]
-        open_ = ~elsewhere if self.span.owned else pair >= 0
-        keep = pair >= 0
-        for outcome, reason, found in rules:
+        file: str,
+        first_row: int,
+        names: tuple[Names, Names],
+        pairs: Pairs,
+        time: pa.Array,
+        weight: Floats,
+    ) -> None:
+        self.batch, self.plan, self.file, self.first_row = batch, plan, file, first_row
+        self.names, self.pairs, self.weight = names, pairs, weight
+        self.unknown = time.is_null() if time.null_count else None
+        self.stamp: Ints = (time.fill_null(0) if time.null_count else time).to_numpy()
+
+    def refuse(self, span: Span, account: RowAccount) -> Bools | None:
+        """Count each refused row once, by the first rule it breaks; return which rows stay.
+
+        None where all do.
+        """
+        if self._all_stay(span):
+            return None
+        code = self.pairs.code
+        open_ = code != -2 if span.owned else code >= 0
+        keep: Bools = code >= 0
+        for outcome, reason, column, found in self._rules(span):
             hit = open_ & found
             count = int(np.count_nonzero(hit))
-            if not count:
-                continue
-            row = int(np.argmax(hit))
-            example = Example(place[0], place[1] + row, _told(batch, plan, reason, row))
-            self.account.add(outcome, reason, count, example)
-            open_ &= ~hit
-            keep &= ~hit
+            if count:
+                row = int(np.argmax(hit))
+                example = Example(self.file, self.first_row + row, self._cell(column, row))
+                account.add(outcome, reason, count, example)
+                open_ &= ~hit
+                keep &= ~hit
         return keep
 
+    def _all_stay(self, span: Span) -> bool:
+        if not len(self.stamp) or self.unknown is not None or self.pairs.code.min() < 0:
+            return False
+        earliest, latest = max(YEAR_1990, span.since_us), min(span.as_of_us, span.latest_us)
+        if self.stamp.min() < earliest or self.stamp.max() > latest:
+            return False
+        if "total_samples" not in self.plan.source:
+            return True
+        return not ((self.weight < 0) | np.isinf(self.weight)).any()
 
-def _told(batch: pa.RecordBatch, plan: ColumnPlan, reason: str, row: int) -> str:
-    """What stands in the cell that broke the rule."""
-    name = next((n for n in ("model_id", "class_id", "total_samples") if n in reason), "timestamp")
-    if name not in plan.source:
-        return plan.constants.get(name, "")
-    try:
-        value = batch[plan.source[name]][row].as_py()
-    except (UnicodeDecodeError, ValueError, OverflowError):
-        value = "unreadable"
-    return f"{plan.source[name]} = {str(value)[:80]!r}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Ids:
-    """A column of names: distinct ones and each row's index; −1 refused."""
-
-    names: list[str]
-    code: Ints
-    too_long: Bools
-    not_utf8: Bools
-
-    @classmethod
-    def constant(cls, name: str, size: int) -> _Ids:
-        none = np.zeros(size, np.bool_)
-        return cls([name], np.zeros(size, np.int64), none, none)
-
-    @classmethod
-    def of(cls, column: pa.DictionaryArray) -> _Ids:
-        raw = column.dictionary.cast(pa.binary()).to_pylist()
-        names, verdict = [], []
-        for word in raw:
-            text, problem = _decoded(word)
-            verdict.append(problem)
-            names.append(text)
-        index = column.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-        problems = (
-            np.array([*verdict, 1], np.int64)[index] if raw else np.ones(len(index), np.int64)
-        )
-        code = np.where(problems == 0, index, -1)
-        return cls(names, code, problems == 2, problems == 3)
-
-    def refused(self, name: str) -> list[tuple[str, str, Bools]]:
+    def _rules(self, span: Span) -> list[tuple[str, str, str, Bools]]:
+        """(outcome, reason, column, rows), the worst first."""
+        rules = [
+            ("rejected", reason, column, found)
+            for column, reason, found in self.pairs.refused(*self.names)
+        ]
+        if self.unknown is not None:
+            rules += self._unknown_instants()
+        stamp, weight = self.stamp, self.weight
         return [
-            ("rejected", "id is not UTF-8", self.not_utf8),
-            ("rejected", "id longer than 1,024 bytes", self.too_long),
-            ("rejected", f"{name} is null or empty", self.code < 0),
+            *rules,
+            ("rejected", "timestamp before 1990", "timestamp", stamp < YEAR_1990),
+            ("rejected", "timestamp in the future", "timestamp", stamp > span.latest_us),
+            ("rejected", "total_samples is negative", "total_samples", weight < 0),
+            ("rejected", "total_samples is not finite", "total_samples", np.isinf(weight)),
+            ("outside", "after as_of", "timestamp", stamp > span.as_of_us),
+            ("outside", "older than any window", "timestamp", stamp < span.since_us),
         ]
 
+    def _unknown_instants(self) -> list[tuple[str, str, str, Bools]]:
+        unknown: Bools = self.unknown.to_numpy(zero_copy_only=False)  # type: ignore[union-attr]  # asked only where there are some
+        column = self.batch[self.plan.source["timestamp"]]
+        null: Bools = column.is_null().to_numpy(zero_copy_only=False)
+        return [
+            ("rejected", "timestamp is null", "timestamp", unknown & null),
+            ("rejected", "timestamp in an hour that its zone skips", "timestamp", unknown & ~null),
+        ]
 
-def _decoded(word: bytes | None) -> tuple[str, int]:
-    """A name and what is wrong with it: 0 nothing, 1 empty, 2 too long, 3 not UTF-8."""
-    if not word:
-        return "", 1
-    if len(word) > MAX_ID_BYTES:
-        return "", 2
-    try:
-        return word.decode("utf-8"), 0
-    except UnicodeDecodeError:
-        return "", 3
+    def _cell(self, name: str, row: int) -> str:
+        """What stands in the cell that broke the rule."""
+        if name in self.plan.constants:
+            return f"{name} = {self.plan.constants[name][:80]!r}"
+        column = self.plan.source[name]
+        cell = self.batch[column][row]
+        try:
+            value = cell.as_py()
+        except (ValueError, OverflowError):  # not UTF-8, or an instant that Python cannot hold
+            return f"{column} = {_raw(cell)!r}"
+        told = "null" if value is None else repr(value if isinstance(value, str) else str(value))
+        return f"{column} = {told if len(told) <= 82 else told[:80] + '…'}"
+
+
+def _raw(cell: pa.Scalar) -> bytes | int:
+    """A cell as the file holds it."""
+    if pa.types.is_dictionary(cell.type):
+        cell = cell.dictionary[cell.index.as_py()]
+    if pa.types.is_timestamp(cell.type):
+        return int(cell.value)
+    held: bytes = cell.as_buffer().to_pybytes()[:80]
+    return held

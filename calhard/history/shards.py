@@ -6,9 +6,10 @@ model is known beforehand either way. No model is ever split over two shards.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import pyarrow.fs as pafs
 
@@ -29,6 +30,9 @@ class Piece:
     first_row: int
     owned: bool
     """Whether this shard accounts for the piece's rows that have no usable id."""
+    low: str = ""
+    high: str | None = None
+    """The first and the last of the piece's models, as far as a footer tells; None: open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,7 @@ def ordered_shards(extents: Sequence[Extent], target: int = ORDERED_ROWS) -> lis
     extents = sorted(extents, key=lambda e: (e.low, e.high, e.file, e.row_group))
     if any(a.high > b.low for a, b in pairwise(extents)):
         return None
+    highs = [e.high for e in extents]  # they never fall
     shards: list[ShardSpec] = []
     after: str | None = None
     begin = owned = 0
@@ -92,43 +97,65 @@ def ordered_shards(extents: Sequence[Extent], target: int = ORDERED_ROWS) -> lis
         while end < len(extents) and (rows < target or end == begin):
             rows += extents[end].rows
             end += 1
-        through = extents[end - 1].high
+        through: str | None = highs[end - 1]
         while end < len(extents) and extents[end].low == through:
+            rows += extents[end].rows
             end += 1
-        pieces = tuple(
-            Piece(e.file, (e.row_group,), e.first_row, place >= owned)
-            for place, e in enumerate(extents[begin:end], start=begin)
-        )
-        beyond = [place for place, e in enumerate(extents) if e.high > through]
-        final = not beyond
-        shards.append(
-            ShardSpec(len(shards), after, None if final else through, pieces, rows, ordered=True)
-        )
-        after, owned = through, end
-        begin = beyond[0] if beyond else len(extents)
+        beyond = bisect_right(highs, highs[end - 1] if through is None else through)
+        if beyond == len(extents):
+            through = None
+        placed = [(extents[p], p >= owned) for p in range(begin, end)]
+        pieces = _pieces(placed, after, through)
+        shards.append(ShardSpec(len(shards), after, through, pieces, rows, ordered=True))
+        after, owned, begin = through, end, beyond
     return shards
+
+
+def _pieces(
+    placed: Sequence[tuple[Extent, bool]], after: str | None, through: str | None
+) -> tuple[Piece, ...]:
+    """Row groups as pieces; those that follow one another in a file are opened as one.
+
+    One that also holds models of another shard stays alone, so that a row which its footer does not
+    promise is seen as such: nobody else would look for it there.
+    """
+
+    def joined(place: int) -> tuple[int, int, bool, int]:
+        extent, owned = placed[place]
+        inside = (after is None or extent.low > after) and (
+            through is None or extent.high <= through
+        )
+        return extent.file, extent.row_group - place, owned, -1 if inside else place
+
+    found = []
+    for _, run in groupby(range(len(placed)), key=joined):
+        chosen = [placed[place] for place in run]
+        (first, owned), (last, _) = chosen[0], chosen[-1]
+        groups = tuple(extent.row_group for extent, _ in chosen)
+        found.append(Piece(first.file, groups, first.first_row, owned, first.low, last.high))
+    return tuple(found)
 
 
 def gathered_shards(
     counts: Mapping[str, int], files: Sequence[int], target: int = GATHERED_ROWS
 ) -> list[ShardSpec]:
-    """Return shards that each look through every file for their models."""
-    models = sorted(counts)
+    """Return shards that each look through every file for their models.
+
+    None holds more than ``target`` rows but one that is a single larger model.
+    """
     cuts: list[tuple[str, int]] = []
-    rows = 0
-    for model in models:
-        rows += counts[model]
-        if rows >= target:
-            cuts.append((model, rows))
+    last, rows = "", 0
+    for model in sorted(counts):
+        if rows and rows + counts[model] > target:
+            cuts.append((last, rows))
             rows = 0
-    if rows or not cuts:
-        cuts.append((models[-1] if models else "", rows))
+        last, rows = model, rows + counts[model]
+    cuts.append((last, rows))
     shards = []
     after: str | None = None
     for index, (model, size) in enumerate(cuts):
-        last = index == len(cuts) - 1
+        through = None if index == len(cuts) - 1 else model
         pieces = tuple(Piece(file, None, 0, index == 0) for file in files)
-        through = None if last else model
         shards.append(ShardSpec(index, after, through, pieces, size, ordered=False))
         after = model
     return shards

@@ -9,7 +9,6 @@ from calhard.assess.block import Rules, assess_block
 from calhard.assess.columns import to_columns
 from calhard.assess.correlation import CorrelationSketch
 from calhard.history import (
-    DAMAGED,
     BadFile,
     NotSorted,
     Reading,
@@ -55,7 +54,7 @@ class AssessShard:
             except BadFile as e:
                 reading = reading.without(e.path)
                 name = next(f.name for f in reading.files if f.path == e.path)
-                refused.reject_file(name, e.reason, DAMAGED)
+                refused.reject_file(name, e.reason, e.remedy)
             except NotSorted:
                 spec = spec.gathered()
             else:
