@@ -10,13 +10,13 @@ import numpy as np
 
 from calhard.assess.columns import RECENT, SHORT, Columns, pack
 from calhard.assess.panel import Panel
-from calhard.assess.sides import Sides, deseasonalised, deviations, mirrored, winsorised
+from calhard.assess.sides import Side, Sides, deseasonalised, mirrored, winsorised
 from calhard.schema import Metric
-from calhard_kernels._array import Array
+from calhard_kernels._array import Array, zero_padding
 from calhard_kernels.effective import ONE_SIDE, lag1_correlation
 from calhard_kernels.failure import closing_run, longest_run
 from calhard_kernels.moments import Moments, moments
-from calhard_kernels.order import interquartile_range, median, order_statistics
+from calhard_kernels.order import interquartile_range
 from calhard_kernels.oscillation import (
     Peak,
     between_peak,
@@ -24,12 +24,14 @@ from calhard_kernels.oscillation import (
     fisher_g_p,
     periodogram_peak,
 )
-from calhard_kernels.scan import best_split, last_mean
+from calhard_kernels.scan import Split, best_split, last_mean
 from calhard_kernels.slope import Trend, trend
 
 OFFSETS = (0.0, -0.5, -0.25, 0.25, 0.5)
 """Places between two Fourier frequencies at which a cycle's amplitude is looked for."""
 SCREEN = 0.05
+"""A cycle with a larger p is not looked for between two Fourier frequencies."""
+CLEAR = 0.01
 """A cycle with a larger p is not looked for in the reference window and in either half."""
 
 
@@ -42,49 +44,48 @@ def accumulate(panel: Panel, metric: Metric, cadence: int, heads: frozenset[str]
     cadence : index into `windows.CADENCES`
     heads : the regression heads to prepare; ``level`` is always prepared
     """
-    columns = raw_columns(panel) | share_columns(panel, metric)
-    side = Sides.of(panel, deseasonalised(panel, cadence))
-    spread = deviations(side)
-    clipped = winsorised(side, spread)
-    columns |= level_columns(panel, clipped)
+    raw = Sides.of(panel, panel.x)
+    columns = raw_columns(raw) | share_columns(panel, raw, metric)
+    side = deseasonalised(panel, raw, cadence)
+    clipped = winsorised(side)
+    columns |= level_columns(panel, clipped, side)
     if "scan" in heads:
-        columns |= scan_columns(panel, clipped)
+        columns |= scan_columns(panel, clipped, side)
     if "slope" in heads:
-        columns |= slope_columns(panel, clipped)
+        columns |= slope_columns(panel, clipped, side)
     if "variance" in heads:
-        columns |= variance_columns(side, (spread[0][1], spread[1][1]))
+        columns |= variance_columns(side)
     if "oscillation" in heads:
         columns |= oscillation_columns(side)
     return columns
 
 
-def raw_columns(panel: Panel) -> Columns:
+def raw_columns(raw: Sides) -> Columns:
     """Moments and order statistics of the values as they were reported."""
-    side = Sides.of(panel, panel.x)
-    order = order_statistics(side.reference, side.valid_reference)
-    run = longest_run(mirrored(side.reference), side.n_reference)
+    reference, analysis = raw.reference, raw.analysis
+    run = longest_run(mirrored(reference.x), reference.n)
     return {
-        **pack("raw_a", moments(side.reference, side.valid_reference)),
-        **pack("raw_b", moments(side.analysis, side.valid_analysis)),
-        "reference_median": order.median,
-        "closing_run": closing_run(side.analysis, side.n_analysis).astype(np.float64),
+        **pack("raw_a", reference.moments),
+        **pack("raw_b", analysis.moments),
+        "reference_median": reference.median,
+        "closing_run": closing_run(analysis.x, analysis.n).astype(np.float64),
         "reference_run": run.astype(np.float64),
     }
 
 
-def level_columns(panel: Panel, clipped: Array) -> Columns:
+def level_columns(panel: Panel, clipped: Array, side: Sides) -> Columns:
     """Level, known split: winsorised moments, and the means of the last slots."""
-    side = Sides.of(panel, clipped)
-    a = moments(side.reference, side.valid_reference)
-    end = panel.boundary + side.n_analysis
+    a = moments(clipped[:, panel.reference], side.reference.valid)
+    n = side.analysis.n
+    end = panel.boundary + n
     columns = {
         **pack("level_a", a),
-        **pack("level_b", moments(side.analysis, side.valid_analysis)),
+        **pack("level_b", moments(clipped[:, panel.analysis], side.analysis.valid)),
         "level_kept": last_mean(clipped, end) - a.mean,
     }
     if clipped.shape[1] - panel.boundary <= SHORT:
         for k in RECENT:
-            columns[f"recent_{k}"] = _recent_mean(clipped, end, side.n_analysis, k) - a.mean
+            columns[f"recent_{k}"] = _recent_mean(clipped, end, n, k) - a.mean
     return columns
 
 
@@ -97,13 +98,11 @@ def _recent_mean(x: Array, end: Array, n: Array, k: int) -> Array:
     return last + np.sum(part, axis=1) / slots
 
 
-def share_columns(panel: Panel, metric: Metric) -> Columns:
+def share_columns(panel: Panel, raw: Sides, metric: Metric) -> Columns:
     """Moments of "not at the lower bound" for series that sit there half of the time."""
     if not np.isfinite(metric.low):
         return {}
-    side = Sides.of(panel, panel.x)
-    at_bound = median(side.reference, side.valid_reference) == metric.low
-    at_bound |= median(side.analysis, side.valid_analysis) == metric.low
+    at_bound = (raw.reference.median == metric.low) | (raw.analysis.median == metric.low)
     rows = np.flatnonzero(at_bound)
     if not len(rows):
         return {}
@@ -118,20 +117,13 @@ def share_columns(panel: Panel, metric: Metric) -> Columns:
     return columns
 
 
-def scan_columns(panel: Panel, clipped: Array) -> Columns:
+def scan_columns(panel: Panel, clipped: Array, side: Sides) -> Columns:
     """Level, unknown split: moments of both sides of the best split, and when it was.
 
     ``scan_change`` is the difference of the raw means at that split.
     """
     split = best_split(clipped, panel.valid)
-    end = panel.boundary + Sides.of(panel, clipped).n_analysis
-    later = np.arange(clipped.shape[1]) >= split.column[:, None]
-    earlier = ~later
-    if panel.valid is not None:
-        later, earlier = later & panel.valid, earlier & panel.valid
-    centred = panel.x - split.before.mean[:, None]
-    after = np.sum(centred * later, axis=1) / np.maximum(split.after.n, 1.0)
-    before = np.sum(centred * earlier, axis=1) / np.maximum(split.before.n, 1.0)
+    end = panel.boundary + side.analysis.n
     return {
         **pack("scan_a", split.before),
         **pack("scan_b", split.after),
@@ -140,17 +132,25 @@ def scan_columns(panel: Panel, clipped: Array) -> Columns:
         "scan_found": split.found.astype(np.float64),
         "scan_day": panel.day[np.arange(len(clipped)), split.column],
         "scan_kept": last_mean(clipped, end) - split.before.mean,
-        "scan_change": after - before,
+        "scan_change": _raw_step(panel, split),
     }
 
 
-def slope_columns(panel: Panel, clipped: Array) -> Columns:
+def _raw_step(panel: Panel, split: Split) -> Array:
+    """Difference of the means of the values as reported, after the split less before it."""
+    centred = zero_padding(panel.x - split.before.mean[:, None], panel.valid)
+    summed = np.cumsum(centred, axis=1)
+    before = summed[np.arange(len(centred)), split.column - 1]
+    after = summed[:, -1] - before
+    return after / np.maximum(split.after.n, 1.0) - before / np.maximum(split.before.n, 1.0)
+
+
+def slope_columns(panel: Panel, clipped: Array, side: Sides) -> Columns:
     """Straight line through both windows; time in days before as_of."""
     fit = trend(panel.day, clipped, panel.valid)
-    side = Sides.of(panel, clipped)
     rows = np.arange(len(clipped))
-    first = panel.boundary - side.n_reference
-    end = panel.boundary + side.n_analysis
+    first = panel.boundary - side.reference.n
+    end = panel.boundary + side.analysis.n
     return {
         **pack("slope_residual", fit.residuals),
         "slope_level": fit.level,
@@ -193,46 +193,63 @@ def _volatility(fit: Trend, first: Array, first_day: Array) -> Array:
     return np.sqrt(np.maximum(squares, 0.0) / np.maximum(fit.n - 1.0, 1.0))
 
 
-def variance_columns(side: Sides, deviation: tuple[Array, Array]) -> Columns:
-    """Brown–Forsythe: moments of |x − side median|, and how the quartile ranges compare."""
-    half = side.analysis.shape[1] // 2
-    valid = side.valid_analysis
-    first = interquartile_range(side.analysis[:, :half], None if valid is None else valid[:, :half])
-    last = interquartile_range(side.analysis[:, half:], None if valid is None else valid[:, half:])
-    return {
-        **pack("spread_a", moments(deviation[0], side.valid_reference)),
-        **pack("spread_b", moments(deviation[1], side.valid_analysis)),
-        "spread_iqr_a": interquartile_range(side.reference, side.valid_reference),
-        "spread_iqr_b": interquartile_range(side.analysis, side.valid_analysis),
-        "spread_iqr_half": np.fmin(first, last),
-    }
+def variance_columns(side: Sides) -> Columns:
+    """Brown–Forsythe: moments of |x − side median|, and how the quartile ranges compare.
+
+    ``spread_iqr_half``, the smaller range of the analysis window's halves, is made only where the
+    whole window's has grown.
+    """
+    columns: Columns = {}
+    for name, part in (("a", side.reference), ("b", side.analysis)):
+        deviation = np.abs(part.x - part.median[:, None])
+        columns |= pack(f"spread_{name}", moments(deviation, part.valid))
+        columns[f"spread_iqr_{name}"] = part.ordered.iqr
+    grown = np.flatnonzero(columns["spread_iqr_b"] > columns["spread_iqr_a"])
+    columns["spread_iqr_half"] = np.full(len(side.analysis.n), np.nan)
+    columns["spread_iqr_half"][grown] = _smaller_half(side.analysis, grown)
+    return columns
+
+
+def _smaller_half(side: Side, rows: Array) -> Array:
+    """Smaller quartile range of the two halves of some rows' window; NaN without values."""
+    x, middle = side.x[rows], side.x.shape[1] // 2
+    valid = None if side.valid is None else side.valid[rows]
+    halves = [
+        interquartile_range(x[:, part], None if valid is None else valid[:, part])
+        for part in (slice(0, middle), slice(middle, None))
+    ]
+    return np.fmin(*halves)
 
 
 def oscillation_columns(side: Sides) -> Columns:
     """Fisher's g on the whitened analysis window, and the cycle's amplitude then and before.
 
-    ``cycle_half`` is the smaller of its amplitudes in the window's two halves.
+    ``cycle_half`` is the smaller of its amplitudes in the window's two halves; it and
+    ``cycle_before`` are made for cycles that might be confirmed alone.
     """
     names = ("cycle_p", "cycle_period", "cycle_amplitude", "cycle_before", "cycle_half")
-    columns = {name: np.full(len(side.reference), np.nan) for name in names}
-    long = side.n_analysis >= SHORT
+    columns = {name: np.full(len(side.analysis.n), np.nan) for name in names}
+    long = side.analysis.n >= SHORT
     if not long.any():
         return columns
-    phi = lag1_correlation((moments(side.reference, side.valid_reference),), ONE_SIDE).phi
-    for n in np.unique(side.n_analysis[long]):
-        rows = np.flatnonzero(side.n_analysis == n)
-        x = side.analysis[rows, :n]
+    phi = lag1_correlation((side.reference.moments,), ONE_SIDE).phi
+    for n in np.unique(side.analysis.n[long]):
+        rows = np.flatnonzero(side.analysis.n == n)
+        x = side.analysis.x[rows, :n]
         peak = periodogram_peak(x, phi[rows])
         p = fisher_g_p(peak.g, peak.ordinates)
+        seen = np.flatnonzero(p <= SCREEN)
+        if len(seen):
+            near = Peak(peak.g[seen], peak.index[seen], peak.ordinates, peak.amplitude[seen])
+            g = between_peak(x[seen], phi[rows[seen]], near)
+            p[seen] = np.minimum(2.0 * fisher_g_p(g, peak.ordinates), 1.0)
         columns["cycle_p"][rows] = p
         columns["cycle_period"][rows] = n / peak.index
         columns["cycle_amplitude"][rows] = peak.amplitude
-        seen = p <= SCREEN
-        near = Peak(peak.g[seen], peak.index[seen], peak.ordinates, peak.amplitude[seen])
-        g = between_peak(x[seen], phi[rows[seen]], near)
-        columns["cycle_p"][rows[seen]] = np.minimum(2.0 * fisher_g_p(g, peak.ordinates), 1.0)
-        _look_closer(columns, rows[seen], x[seen], near.index)
-        _look_before(side, columns, rows[seen])
+        clear = np.flatnonzero(p <= CLEAR)
+        if len(clear):
+            _look_closer(columns, rows[clear], x[clear], peak.index[clear])
+            _look_before(side, columns, rows[clear])
     return columns
 
 
@@ -257,9 +274,9 @@ def _in_both_halves(x: Array, period: Array) -> Array:
 
 def _look_before(side: Sides, columns: Columns, rows: Array) -> None:
     """Fill in the amplitude that the same frequency had in the reference window."""
-    for n in np.unique(side.n_reference[rows]):
-        chosen = rows[side.n_reference[rows] == n]
-        before = side.reference[chosen, side.reference.shape[1] - n :]
+    x, size = side.reference.x, side.reference.n
+    for n in np.unique(size[rows]):
+        chosen = rows[size[rows] == n]
         columns["cycle_before"][chosen] = cycle_amplitude(
-            before, 1.0 / columns["cycle_period"][chosen]
+            x[chosen, x.shape[1] - n :], 1.0 / columns["cycle_period"][chosen]
         )

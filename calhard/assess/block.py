@@ -14,7 +14,7 @@ from calhard.assess.columns import NIGHTS, Columns, accumulators
 from calhard.assess.correlation import CorrelationSketch
 from calhard.assess.panel import Ragged, panels, sound_values
 from calhard.assess.slo import slo_columns
-from calhard.assess.windows import Clock, Windows, aggregate_dense, find_windows
+from calhard.assess.windows import Clock, Windows, aggregate_dense, fills, find_windows
 from calhard.schema import HEADS, MICROSECONDS_PER_DAY, Metric
 from calhard.series import SeriesBlock
 
@@ -77,10 +77,12 @@ def _assess_metric(block: SeriesBlock, windows: Windows, metric: Metric, rules: 
     tested = enough & ~block.conflicting & (not metric.is_count)
     columns["tested"] = tested.astype(np.float64)
     weighed = metric.bound in {"drift", "level"}
+    full = fills(ragged.n_reference, ragged.n_analysis, windows.spacing, rules.clock)
     for cadence in np.unique(windows.cadence[tested]):
         groups = np.flatnonzero(tested & (windows.cadence == cadence))
         weights = block.total_samples if weighed else None
-        for panel in panels(ragged, block.timestamp, weights, groups, rules.clock.as_of):
+        cut = panels(ragged, block.timestamp, weights, groups, full[groups], rules.clock.as_of)
+        for panel in cut:
             part = accumulate(panel, metric, int(cadence), rules.heads)
             if weighed:
                 part |= slo_columns(panel, rules.clock.night_days)

@@ -14,9 +14,12 @@ from calhard.schema import MICROSECONDS_PER_DAY, Metric
 Bools = NDArray[np.bool_]
 
 WIDTH_STEP = 8
-"""Each window is padded to a multiple of this, which depends on the series alone."""
-PANEL_VALUES = 2**16
-"""Values of a panel: 512 KiB, about a core's L2 cache."""
+"""A window that has gaps or begins late is padded to a multiple of this, full ones not at all.
+
+Both depend on the series alone, and so do the last bits of its sums.
+"""
+PANEL_VALUES = 2**17
+"""Values of a panel: 1 MiB, a core's L2 cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,8 @@ class Panel:
 
     ``series`` are the groups' indices; ``x`` (S, W) holds values in the metric's unit, ``day``
     (S, W) days before as_of (≤ 0), ``weight`` (S, W) label counts or None; ``valid`` (S, W) is
-    None on a dense panel. Padding is finite and means nothing.
+    None on a dense panel. Padding is finite and means nothing. ``in_step``: all rows of ``day``
+    are the same.
     """
 
     series: Ints
@@ -65,9 +69,7 @@ class Panel:
     weight: Floats | None
     valid: Bools | None
     boundary: int
-
-    def _side(self, part: slice) -> tuple[Floats, Bools | None]:
-        return self.x[:, part], None if self.valid is None else self.valid[:, part]
+    in_step: bool = False
 
     @property
     def reference(self) -> slice:
@@ -124,12 +126,17 @@ def panels(
     timestamp: Ints,
     weights: Floats | None,
     groups: Ints,
+    full: Bools,
     as_of: int,
 ) -> Iterator[Panel]:
-    """Yield the windows of ``groups`` as panels of like widths, in a fixed order."""
+    """Yield the windows of ``groups`` as panels of like widths, in a fixed order.
+
+    ``full`` (len(groups),) tells which of them fill their windows (`windows.fills`).
+    """
     if not len(groups):
         return
-    w1, w2 = _padded(ragged.n_reference[groups]), _padded(ragged.n_analysis[groups])
+    n1, n2 = ragged.n_reference[groups], ragged.n_analysis[groups]
+    w1, w2 = np.where(full, n1, _padded(n1)), np.where(full, n2, _padded(n2))
     order = np.lexsort((groups, w2, w1))
     shape = w1[order] * (2**32) + w2[order]
     cuts = np.flatnonzero(np.diff(shape)) + 1
@@ -152,12 +159,14 @@ def _panel(
 ) -> Panel:
     first = ragged.split[groups] - boundary
     index = first[:, None] + np.arange(width)
-    valid = (index >= ragged.start[groups][:, None]) & (index < ragged.stop[groups][:, None])
-    dense = bool(valid.all())
+    begin, end = ragged.start[groups], ragged.stop[groups]
+    dense = bool(np.all(begin == first) and np.all(end == first + width))
+    valid = None
     if not dense:
-        np.clip(index, ragged.start[groups][:, None], ragged.stop[groups][:, None] - 1, out=index)
+        valid = (index >= begin[:, None]) & (index < end[:, None])
+        np.clip(index, begin[:, None], end[:, None] - 1, out=index)
     x = ragged.value[index]
     row = index if ragged.row is None else ragged.row[index]
     day = (timestamp[row] - as_of) / MICROSECONDS_PER_DAY
     weight = None if weights is None else weights[row]
-    return Panel(groups, x, day, weight, None if dense else valid, boundary)
+    return Panel(groups, x, day, weight, valid, boundary, bool(np.all(day == day[:1])))

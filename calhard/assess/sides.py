@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from calhard.assess.panel import Panel
 from calhard_kernels._array import Array
-from calhard_kernels.order import median, winsorise
+from calhard_kernels.moments import Moments, moments
+from calhard_kernels.order import Sorted, winsorise
 from calhard_kernels.season import remove_season
 
 HOURLY, DAILY = 0, 2
@@ -18,29 +20,51 @@ CYCLES = 4
 """Reference cycles that a season needs to be estimated."""
 
 
+@dataclass(frozen=True)
+class Side:
+    """One window of S series: values (S, W), their mask (None: all count), their number (S,).
+
+    What is read more than once (one sort, one pass of moments) is made when first asked for.
+    """
+
+    x: Array
+    valid: Array | None
+    n: Array
+
+    @cached_property
+    def ordered(self) -> Sorted:
+        """The values in ascending order."""
+        return Sorted.of(self.x, self.valid, self.n.astype(np.float64))
+
+    @cached_property
+    def median(self) -> Array:
+        """Median of each series, shape (S,)."""
+        return self.ordered.median
+
+    @cached_property
+    def moments(self) -> Moments:
+        """Moments of each series."""
+        return moments(self.x, self.valid)
+
+
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """Reference and analysis window of S series, with their masks and sizes (S,)."""
+    """Reference and analysis window of S series."""
 
-    reference: Array
-    analysis: Array
-    valid_reference: Array | None
-    valid_analysis: Array | None
-    n_reference: Array
-    n_analysis: Array
+    reference: Side
+    analysis: Side
 
     @classmethod
     def of(cls, panel: Panel, x: Array) -> Sides:
         """Cut the values ``x`` of a panel at its boundary."""
-        valid_a, valid_b = panel.mask(panel.reference), panel.mask(panel.analysis)
-        a, b = x[:, panel.reference], x[:, panel.analysis]
-        return cls(a, b, valid_a, valid_b, _sizes(a, valid_a), _sizes(b, valid_b))
+        return cls(*(_side(panel, x, part) for part in (panel.reference, panel.analysis)))
 
 
-def _sizes(x: Array, valid: Array | None) -> Array:
+def _side(panel: Panel, x: Array, part: slice) -> Side:
+    valid, values = panel.mask(part), x[:, part]
     if valid is None:
-        return np.full(len(x), x.shape[1], np.int64)
-    return np.sum(valid, axis=1)
+        return Side(values, None, np.full(len(x), values.shape[1], np.int64))
+    return Side(values, valid, np.count_nonzero(valid, axis=1))
 
 
 def mirrored(x: Array) -> Array:
@@ -48,36 +72,32 @@ def mirrored(x: Array) -> Array:
     return np.ascontiguousarray(x[:, ::-1])
 
 
-def deseasonalised(panel: Panel, cadence: int) -> Array:
-    """Return the panel's values less the reference's phase medians, where a season stands."""
+def deseasonalised(panel: Panel, raw: Sides, cadence: int) -> Sides:
+    """Return the windows less the reference's phase medians; ``raw`` itself without a season."""
     period = PERIODS.get(cadence)
     if period is None or panel.boundary < CYCLES * period:
-        return panel.x
+        return raw
     slot = 1.0 / 24.0 if cadence == HOURLY else 1.0
-    phase = np.floor(panel.day / slot + 0.5).astype(np.int64) % period
-    side = Sides.of(panel, panel.x)
-    a, b, _ = remove_season(
-        mirrored(side.reference),
+    day = panel.day[:1] if panel.in_step else panel.day
+    phase = np.floor(day / slot + 0.5).astype(np.int64) % period
+    a, b, found = remove_season(
+        mirrored(raw.reference.x),
         mirrored(phase[:, panel.reference]),
-        side.n_reference,
-        side.analysis,
+        raw.reference.n,
+        raw.analysis.x,
         phase[:, panel.analysis],
-        side.n_analysis,
+        raw.analysis.n,
         period,
     )
-    return np.concatenate([a[:, ::-1], b], axis=1)
+    if not found.any():
+        return raw
+    return Sides.of(panel, np.concatenate([a[:, ::-1], b], axis=1))
 
 
-def deviations(side: Sides) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-    """Return each side's median and its |x − median|: ((m_a, dev_a), (m_b, dev_b))."""
-    a = median(side.reference, side.valid_reference)
-    b = median(side.analysis, side.valid_analysis)
-    return (a, np.abs(side.reference - a[:, None])), (b, np.abs(side.analysis - b[:, None]))
-
-
-def winsorised(side: Sides, spread: tuple[tuple[Array, Array], tuple[Array, Array]]) -> Array:
+def winsorised(side: Sides) -> Array:
     """Return both sides clipped about their own median at ± 3·1.4826·MAD, as one panel again."""
-    (centre_a, deviation_a), (centre_b, deviation_b) = spread
-    a = winsorise(side.reference, centre_a, median(deviation_a, side.valid_reference))
-    b = winsorise(side.analysis, centre_b, median(deviation_b, side.valid_analysis))
-    return np.concatenate([a, b], axis=1)
+    parts = [
+        winsorise(s.x, s.median, s.ordered.deviation(s.median))
+        for s in (side.reference, side.analysis)
+    ]
+    return np.concatenate(parts, axis=1)

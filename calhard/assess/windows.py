@@ -137,6 +137,19 @@ def find_windows(block: SeriesBlock, clock: Clock, *, restart: bool = False) -> 
     return Windows(start, split, night, stop, spacing, cadence)
 
 
+def fills(n_reference: Ints, n_analysis: Ints, spacing: Floats, clock: Clock) -> NDArray[np.bool_]:
+    """Return whether a series of that many values fills both windows, give or take one; (G,).
+
+    Such series have but a few lengths, whatever the fleet.
+    """
+    reference, analysis = clock.analysis - clock.reference, clock.as_of - clock.analysis
+    full = np.abs(n_reference * spacing - reference) <= spacing
+    full &= np.abs(n_analysis * spacing - analysis) <= spacing
+    counted = n_reference == (clock.reference_samples or SPARSE_REFERENCE)
+    counted &= n_analysis == (clock.analysis_samples or SPARSE_ANALYSIS)
+    return full | counted
+
+
 def rows_before(block: SeriesBlock) -> Ints:
     """Return the row at which each group's last deployment took effect (its begin if none)."""
     owner = np.repeat(np.arange(len(block)), np.diff(block.offsets))

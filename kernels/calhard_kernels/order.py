@@ -26,25 +26,82 @@ class Order:
         return self.q75 - self.q25
 
 
-def _sorted(x: Array, valid: Array | None) -> Array:
-    xp = namespace(x)
-    if valid is not None:
-        x = xp.where(valid, x, xp.full_like(x, float("inf")))
-    return xp.sort(x, axis=1)
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """The values of each series in ascending order, read as often as one likes.
+
+    ``values`` (S, W) hold a row's n values in columns 0 … n − 1 and infinity beyond; ``n`` (S,).
+    """
+
+    values: Array
+    n: Array
+
+    @classmethod
+    def of(cls, x: Array, valid: Array | None = None, n: Array | None = None) -> Sorted:
+        """Sort the valid values of each row; ``n``, their number, is counted unless given."""
+        xp = namespace(x)
+        if valid is not None:
+            x = xp.where(valid, x, xp.full_like(x, float("inf")))
+        return cls(xp.sort(x, axis=1), counts(x, valid) if n is None else n)
+
+    def quantile(self, q: float) -> Array:
+        """Return the type-7 quantile of each row, shape (S,); NaN for empty rows."""
+        xp = namespace(self.values)
+        rank = q * xp.maximum(self.n - 1.0, 0.0 * self.n)
+        low = xp.floor(rank)
+        a, b = self._at(low), self._at(xp.ceil(rank))
+        part = rank - low
+        return xp.where(self.n > 0.0, xp.where(part > 0, a + (b - a) * part, a), float("nan"))
+
+    def _at(self, rank: Array) -> Array:
+        xp = namespace(self.values)
+        found = along_rows(self.values, xp.astype(rank, xp.int64))
+        return xp.where(self.n > 0.0, found, 0.0)
+
+    @property
+    def median(self) -> Array:
+        """Median of each row, shape (S,)."""
+        return self.quantile(0.5)
+
+    @property
+    def iqr(self) -> Array:
+        """q75 − q25 of each row, shape (S,)."""
+        return self.quantile(0.75) - self.quantile(0.25)
+
+    def deviation(self, centre: Array) -> Array:
+        """Return the median of |x − centre| of each row, shape (S,), without another sort.
+
+        The k values nearest to the centre are neighbours in order, so the k-th smallest deviation
+        is the least, over all runs of k neighbours, of that of the run's farther end.
+        """
+        xp = namespace(self.values)
+        n = xp.maximum(xp.astype(self.n, xp.int64), xp.ones(self.n.shape, dtype=xp.int64))
+        low, high = (n + 1) // 2, n // 2 + 1
+        a = self._nearest(low, centre)
+        b = self._nearest(high, centre) if bool(xp.any(high > low)) else a
+        return xp.where(self.n > 0.0, a + 0.5 * (b - a), float("nan"))
+
+    def _nearest(self, k: Array, centre: Array) -> Array:
+        """The k-th smallest deviation from the centre, k (S,) ≥ 1; rows of like k together."""
+        xp = namespace(self.values)
+        sizes = xp.unique_values(k)
+        if sizes.shape[0] == 1:
+            return _farther_end(self.values, centre, int(sizes[0]))
+        found = xp.zeros_like(centre)
+        for i in range(sizes.shape[0]):
+            alike = k == sizes[i]
+            rows = xp.nonzero(alike)[0]
+            part = xp.take(self.values, rows, axis=0)
+            found[alike] = _farther_end(part, xp.take(centre, rows, axis=0), int(sizes[i]))
+        return found
 
 
-def _quantile(ordered: Array, n: Array, q: float) -> Array:
-    """Type-7 quantile of sorted rows whose first n entries count."""
+def _farther_end(ordered: Array, centre: Array, k: int) -> Array:
+    """Least, over all runs of k neighbours in order, of the larger deviation at its ends."""
     xp = namespace(ordered)
-    rank = q * xp.maximum(n - 1.0, 0.0 * n)
-    low = xp.floor(rank)
-    index = xp.astype(low, xp.int64)
-    empty = n <= 0.0
-    a = xp.where(empty, 0.0, along_rows(ordered, index))
-    b = xp.where(empty, 0.0, along_rows(ordered, xp.astype(xp.ceil(rank), xp.int64)))
-    part = rank - low
-    value = xp.where(part > 0, a + (b - a) * part, a)
-    return xp.where(empty, float("nan"), value)
+    below = centre[:, None] - ordered[:, : ordered.shape[1] - k + 1]
+    above = ordered[:, k - 1 :] - centre[:, None]
+    return xp.min(xp.maximum(below, above), axis=1)
 
 
 def order_statistics(x: Array, valid: Array | None = None) -> Order:
@@ -52,21 +109,18 @@ def order_statistics(x: Array, valid: Array | None = None) -> Order:
 
     ``x`` has shape (S, W), finite where valid. Exact: no arithmetic but the interpolation.
     """
-    ordered = _sorted(x, valid)
-    n = counts(x, valid)
-    q = [_quantile(ordered, n, level) for level in (0.0, 0.25, 0.5, 0.75, 1.0)]
-    return Order(*q)
+    ordered = Sorted.of(x, valid)
+    return Order(*(ordered.quantile(q) for q in (0.0, 0.25, 0.5, 0.75, 1.0)))
 
 
 def median(x: Array, valid: Array | None = None) -> Array:
     """Return the median of each series, shape (S,); NaN where nothing is valid."""
-    return _quantile(_sorted(x, valid), counts(x, valid), 0.5)
+    return Sorted.of(x, valid).median
 
 
 def interquartile_range(x: Array, valid: Array | None = None) -> Array:
     """Return q75 − q25 of each series, shape (S,); NaN where nothing is valid."""
-    ordered, n = _sorted(x, valid), counts(x, valid)
-    return _quantile(ordered, n, 0.75) - _quantile(ordered, n, 0.25)
+    return Sorted.of(x, valid).iqr
 
 
 def winsorise(x: Array, centre: Array, mad: Array, k: float = 3.0) -> Array:

@@ -2,7 +2,7 @@
 
 Rows are left-packed: the n values of a row are in columns 0 … n − 1, in time order or its reverse;
 what follows is finite padding. ``phase`` numbers the slots of a cycle, 0 … period − 1 (the hours of
-a day), in the padding too.
+a day), in the padding too; it has one row for all series where they share their slots.
 
 Source: Fisher 1925 (analysis of variance); Cleveland et al. 1990 (seasonal sub-series).
 """
@@ -52,7 +52,7 @@ def remove_season(
     Parameters
     ----------
     reference, analysis : float64, shape (S, A) and (S, B); left-packed
-    reference_phase, analysis_phase : integer, the same shapes, 0 … period − 1
+    reference_phase, analysis_phase : integer, the same shapes or one row, 0 … period − 1
     n_reference, n_analysis : integer, shape (S,)
     """
     xp = namespace(reference)
@@ -67,7 +67,15 @@ def remove_season(
 def _less(x: Array, phase: Array, n: Array, season: Season) -> Array:
     xp = namespace(x)
     inside = (xp.arange(x.shape[1])[None, :] < n[:, None]) & season.found[:, None]
-    return xp.where(inside, x - xp.take_along_axis(season.effect, phase, axis=1), x)
+    return xp.where(inside, x - _by_phase(season.effect, phase), x)
+
+
+def _by_phase(effect: Array, phase: Array) -> Array:
+    """The effect of every slot, shape (S, W)."""
+    xp = namespace(effect)
+    if phase.shape[0] == 1:
+        return xp.take(effect, phase[0], axis=1)
+    return xp.take_along_axis(effect, phase, axis=1)
 
 
 def find_season(x: Array, phase: Array, n: Array, period: int) -> Season:
@@ -80,16 +88,55 @@ def find_season(x: Array, phase: Array, n: Array, period: int) -> Season:
     xp = namespace(x)
     valid = xp.arange(x.shape[1])[None, :] < n[:, None]
     y = xp.where(valid, x - anchor(x, valid)[:, None], 0.0)
-    calendar = _Calendar.of(phase, valid, period)
+    calendar = _calendar(phase, valid, period)
     grid = calendar.spread(y, float("inf"))
     size = xp.sum(grid < float("inf"), axis=1)
     effect = _effects(grid, size)
-    rest = xp.where(valid, y - xp.take_along_axis(effect, phase, axis=1), 0.0)
+    rest = xp.where(valid, y - _by_phase(effect, phase), 0.0)
     white = y[:, 1:] - _phi(rest, valid, n)[:, None] * y[:, :-1]
     white = xp.concatenate([xp.full_like(y[:, :1], float("inf")), white], axis=1)
     p = _phase_p(calendar.spread(white, float("inf")))
     p = xp.where(n >= CYCLES * period, p, 1.0)
     return Season(effect, p, p <= SIGNIFICANCE)
+
+
+def _calendar(phase: Array, valid: Array, period: int) -> _Shared | _Calendar:
+    """Lay out the valid values; plainly where all series fill the same slots without a gap."""
+    xp = namespace(phase)
+    if phase.shape[0] == 1 and bool(xp.all(valid)):
+        shared = _Shared.of(phase[0, :], valid.shape[0], period)
+        if shared is not None:
+            return shared
+    return _Calendar.of(xp.broadcast_to(phase, valid.shape), valid, period)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """A grid of (series, cycle, phase) that all rows fill from place ``first`` on, up or down."""
+
+    first: int
+    up: bool
+    shape: tuple[int, int, int]
+
+    @classmethod
+    def of(cls, phase: Array, series: int, period: int) -> _Shared | None:
+        """Return the layout of one row's phases; None where they do not count by one."""
+        xp = namespace(phase)
+        step = (phase[1:] - phase[:-1]) % period
+        up = bool(xp.all(step == 1 % period))
+        if not up and not bool(xp.all(step == period - 1)):
+            return None
+        first = int(phase[0]) if up else period - 1 - int(phase[0])
+        return cls(first, up, (series, -(-(first + phase.shape[0]) // period), period))
+
+    def spread(self, x: Array, padding: float) -> Array:
+        """Return the values of a panel in the grid, ``padding`` where there is none."""
+        xp = namespace(x)
+        series, cycles, period = self.shape
+        grid = xp.full((series, cycles * period), padding)
+        grid[:, self.first : self.first + x.shape[1]] = x
+        grid = xp.reshape(grid, self.shape)
+        return grid if self.up else grid[:, :, ::-1]
 
 
 @dataclass(frozen=True, slots=True)

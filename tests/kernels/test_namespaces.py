@@ -10,7 +10,7 @@ import pytest
 
 from calhard_kernels import effective, failure, oscillation, scan, slope, special, welch
 from calhard_kernels.moments import anchor, moments
-from calhard_kernels.order import interquartile_range, median, order_statistics, winsorise
+from calhard_kernels.order import Sorted, interquartile_range, median, order_statistics, winsorise
 from tests.strategies import one_series
 
 WIDTH = 72
@@ -76,6 +76,10 @@ CASES = {
     "moments": lambda d: (moments(d["x"]), moments(d["x"], d["valid"])),
     "order": lambda d: (order_statistics(d["x"]), order_statistics(d["x"], d["valid"])),
     "median": lambda d: (median(d["x"], d["valid"]), interquartile_range(d["x"], d["valid"])),
+    "deviation": lambda d: (
+        Sorted.of(d["x"]).deviation(d["phi"]),
+        Sorted.of(d["x"], d["valid"]).deviation(d["phi"]),
+    ),
     "winsorise": lambda d: winsorise(d["x"], d["phi"], d["v"]),
     "level": level,
     "scan": lambda d: (scan.best_split(d["x"]), scan.best_split(d["x"], d["valid"])),

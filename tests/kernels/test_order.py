@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calhard_kernels.order import interquartile_range, median, order_statistics, winsorise
+from calhard_kernels.order import Sorted, interquartile_range, median, order_statistics, winsorise
 from tests import naive
 from tests.strategies import panels
 
@@ -50,6 +50,22 @@ def test_winsorising_agrees_with_its_formula(panel):
     found = naive.rows(clipped, panel.valid)
     for mine, x in zip(found, panel.rows(), strict=True):
         np.testing.assert_allclose(mine, naive.winsorised(x), rtol=1e-12, atol=1e-12)
+
+
+@given(panels(shortest=1))
+def test_the_deviation_without_a_sort_is_that_of_a_sort(panel):
+    ordered = Sorted.of(panel.x, panel.valid)
+    centre = ordered.median
+    expected = median(np.abs(panel.x - centre[:, None]), panel.valid)
+    np.testing.assert_allclose(ordered.deviation(centre), expected, rtol=1e-15)
+    for mine, x in zip(ordered.deviation(centre), panel.rows(), strict=True):
+        assert mine == pytest.approx(naive.median_absolute_deviation(x), rel=1e-12, abs=1e-12)
+
+
+def test_the_deviation_of_a_row_without_values_is_nan():
+    valid = np.array([[False] * 4, [True, True, False, False]])
+    ordered = Sorted.of(np.ones((2, 4)), valid)
+    np.testing.assert_array_equal(ordered.deviation(ordered.median), [np.nan, 0.0])
 
 
 def test_without_spread_nothing_is_winsorised():

@@ -9,7 +9,7 @@ import pytest
 
 from calhard_kernels import effective, failure, oscillation, scan, season, slope, special, welch
 from calhard_kernels.moments import anchor, moments
-from calhard_kernels.order import median, order_statistics, winsorise
+from calhard_kernels.order import Sorted, order_statistics, winsorise
 from tests.strategies import KINDS, one_series
 
 HEIGHTS = (1, 2, 3, 8, 61)
@@ -74,9 +74,10 @@ def cycles(x, valid):
 
 
 def order(x, valid):
-    centre = median(x, valid)
-    mad = median(np.abs(x - centre[:, None]), valid)
-    return order_statistics(x, valid), winsorise(x, centre, mad)
+    ordered = Sorted.of(x, valid)
+    centre = ordered.median
+    mad = ordered.deviation(centre)
+    return order_statistics(x, valid), mad, winsorise(x, centre, mad)
 
 
 def runs(x, valid):

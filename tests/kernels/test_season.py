@@ -43,6 +43,32 @@ def test_effects_and_p_agree_with_groups_by_phase(seed, shape, step, gaps):
     np.testing.assert_array_equal(found.found, found.p <= 0.001)
 
 
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([(24, 200), (7, 60), (1, 30)]),
+    st.sampled_from([1, -1]),
+    st.sampled_from([0.0, 0.2]),
+    st.booleans(),
+)
+def test_one_row_of_phases_says_the_same_as_a_row_for_each(seed, shape, step, gaps, full):
+    period, width = shape
+    rng = np.random.default_rng(seed)
+    x, phase, n = left_packed(rng, 5, width, period, step, gaps)
+    n = np.full(5, width) if full else n
+    one = phase[:1]
+    x += 3.0 * rng.normal(size=(5, 1)) * np.sin(2.0 * np.pi * one / period)
+    every = np.broadcast_to(one, x.shape)
+    a, b = find_season(x, one, n, period), find_season(x, every, n, period)
+    for name in ("effect", "p", "found"):
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+    for mine, theirs in zip(
+        remove_season(x, one, n, x, one, n, period),
+        remove_season(x, every, n, x, every, n, period),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(mine, theirs)
+
+
 @pytest.mark.parametrize("shift", [0.0, 1e6])
 def test_a_daily_season_is_taken_out_of_both_windows(shift):
     rng = np.random.default_rng(23)
