@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from calhard.report.names import display_name
 from calhard.report.night import NightReport
-from calhard.report.words import instant, number, percent
+from calhard.report.words import instant, number, percent, reasons
 
 LISTED = 200
 TABLES = {
@@ -22,6 +22,7 @@ TABLES = {
             "window",
             "severity",
             "verdict",
+            "direction",
             "current_value",
             "baseline_value",
             "threshold",
@@ -57,6 +58,8 @@ TABLES = {
             "interval_low",
             "interval_high",
             "predicted_breach_at",
+            "breach_earliest",
+            "breach_latest",
             "recommended_actions",
         ),
     ),
@@ -88,7 +91,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "cell": cell, "shown": display_name}
+    environment.filters |= {"percent": percent, "cell": cell, "shown": display_name, "plain": plain}
     return environment
 
 
@@ -105,6 +108,11 @@ def cell(value: object) -> str:
     if isinstance(value, list):
         return display_name(", ".join(str(v) for v in value), 160)
     return display_name(str(value), 200)
+
+
+def plain(text: str) -> str:
+    """Return lines of text with everything invisible in them made visible."""
+    return "\n".join(display_name(line, len(line) * 10) for line in text.split("\n"))
 
 
 def html_report(night: NightReport) -> str:
@@ -128,6 +136,7 @@ def html_report(night: NightReport) -> str:
         .render(
             night=night.night,
             summary=night.summary,
+            reasons=reasons(night.summary),
             incidents=night.rows("incidents", LISTED),
             incidents_rest=max(night.tables["incidents"].num_rows - LISTED, 0),
             tables=tables,

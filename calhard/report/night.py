@@ -8,6 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from calhard.report.order import ranked
+
 
 @dataclass(frozen=True, slots=True)
 class NightReport:
@@ -26,7 +28,17 @@ class NightReport:
     summary: Mapping[str, Any]
     configuration: str
 
-    def rows(self, name: str, limit: int | None = None) -> list[dict[str, Any]]:
-        """Return a table's rows as dicts, the first ``limit`` of them."""
-        table = self.tables[name]
+    def rows(self, name: str, limit: int | None = None, **only: str) -> list[dict[str, Any]]:
+        """Return a table's rows as dicts, the most urgent first and the first ``limit`` of them.
+
+        ``only`` names the value that a column must have, such as ``verdict="violated"``.
+        """
+        table = ranked(name, self.chosen(name, **only))
         return list((table if limit is None else table.slice(0, limit)).to_pylist())
+
+    def chosen(self, name: str, **only: str) -> pa.Table:
+        """Return the rows of a table in which every column of ``only`` has that value."""
+        table = self.tables[name]
+        for column, value in only.items():
+            table = table.filter(pa.array([word == value for word in table[column].to_pylist()]))
+        return table

@@ -8,10 +8,7 @@ from typing import Any
 from calhard.report.names import display_name
 from calhard.report.night import NightReport
 from calhard.report.weekly import LISTED, RULE
-from calhard.report.words import count, instant, number, percent
-
-SEVERITIES = ("critical", "severe", "moderate", "minor")
-LEVELS = ("red", "orange", "yellow")
+from calhard.report.words import count, instant, number, percent, reasons
 
 
 def regression_report(night: NightReport) -> str:
@@ -36,67 +33,88 @@ def _health(night: NightReport) -> list[str]:
         f"Fleet:   {display_name(str(summary['fleet']))}",
         f"Night:   {night.night}",
         f"Status:  {summary['verdict'].upper()}",
+        f"         {summary['sentence']}",
         f"Model-classes by health: {', '.join(states) or 'none'}",
-        *(f"- {reason}" for reason in summary["reasons"]),
+        *(f"- {reason}" for reason in reasons(summary)),
     ]
 
 
 def _regressions(night: NightReport) -> list[str]:
-    rows = sorted(night.rows("regressions"), key=lambda r: SEVERITIES.index(r["severity"]))
-    lines = [_regression(row) for row in rows[:LISTED]] or ["None."]
-    if len(rows) > LISTED:
-        lines.append(f"… and {len(rows) - LISTED:,} more in regressions.parquet")
-    return ["Active Regressions", "------------------", *lines]
+    lines = [_regression(row) for row in night.rows("regressions", LISTED)] or ["None."]
+    return ["Active Regressions", "------------------", *lines, *_rest(night, "regressions")]
+
+
+def _rest(night: NightReport, name: str) -> list[str]:
+    more = night.tables[name].num_rows - LISTED
+    return [f"… and {more:,} more in {name}.parquet"] if more > 0 else []
 
 
 def _regression(row: dict[str, Any]) -> str:
     since = f" since {instant(row['onset'])}" if row["onset"] else ""
+    was, value = row["baseline_value"], row["current_value"]
+    moved = "" if was is None else f"; was {number(was)}, is {number(value)}"
     return (
-        f"[{row['severity'].upper()}] {row['regression_type']} of {row['metric']} in "
+        f"[{row['severity'].upper()}] {row['regression_type']} of {display_name(row['metric'])} in "
         f"{display_name(row['model_id'])} / {display_name(row['class_id'])}{since}\n"
-        f"    {display_name(row['detail'], 160)}; "
-        f"was {number(row['baseline_value'])}, is {number(row['current_value'])}"
+        f"    {display_name(row['detail'], 160)}{moved}"
     )
 
 
 def _warnings(night: NightReport) -> list[str]:
-    rows = sorted(
-        night.rows("warnings"), key=lambda r: (LEVELS.index(r["warning_level"]), -r["risk"])
+    lines = [_warning(row) for row in night.rows("warnings", LISTED)] or ["None."]
+    return ["Early Warnings", "--------------", *lines, *_rest(night, "warnings")]
+
+
+def _warning(row: dict[str, Any]) -> str:
+    return (
+        f"[{row['warning_level'].upper()}] {display_name(row['model_id'])} / "
+        f"{display_name(row['class_id'])}: {display_name(row['metric'])} heads for "
+        f"{number(row['predicted_value'])} (95 %: {number(row['interval_low'])} to "
+        f"{number(row['interval_high'])}), risk of a breach {percent(row['risk'], 0)}"
+        f"{_breach(row)}"
     )
-    lines = []
-    for row in rows[:LISTED]:
-        breach = row["predicted_breach_at"]
-        when = f", breach expected {instant(breach)}" if breach else ""
-        lines.append(
-            f"[{row['warning_level'].upper()}] {display_name(row['model_id'])} / "
-            f"{display_name(row['class_id'])}: {row['metric']} heads for "
-            f"{number(row['predicted_value'])} (95 %: {number(row['interval_low'])} to "
-            f"{number(row['interval_high'])}), risk {percent(row['risk'], 0)}{when}"
-        )
-    if len(rows) > LISTED:
-        lines.append(f"… and {len(rows) - LISTED:,} more in warnings.parquet")
-    return ["Early Warnings", "--------------", *(lines or ["None."])]
+
+
+def _breach(row: dict[str, Any]) -> str:
+    if row["predicted_breach_at"] is None:
+        return ""
+    first, last = row["breach_earliest"], row["breach_latest"]
+    ends = f"; {instant(first)} at the earliest" if first else ""
+    ends += f", {instant(last)} at the latest" if ends and last else ""
+    return f", expected {instant(row['predicted_breach_at'])}{ends}"
 
 
 def _trends(night: NightReport) -> list[str]:
-    kinds = Counter(r["regression_type"] for r in night.rows("regressions"))
+    kinds = Counter(night.tables["regressions"]["regression_type"].to_pylist())
     lines = [f"{kind}: {n:,}" for kind, n in kinds.most_common()]
     better = night.tables["improvements"].num_rows
     return [
         "Trend Analysis",
         "--------------",
-        *(lines or ["No series has changed for the worse."]),
+        *(lines or ["No audited series has a confirmed change for the worse."]),
         f"Improvements (recorded, never alerted): {better:,}",
     ]
 
 
 def _actions(night: NightReport) -> list[str]:
     rows = night.rows("incidents", LISTED)
-    lines = [
-        f"{place}. [{row['severity'].upper()}] {display_name(row['title'], 140)} "
-        f"({count(row['findings'], 'finding')}; incident {row['incident_id']})"
-        for place, row in enumerate(rows, start=1)
-    ]
+    lines = [_incident(place, row) for place, row in enumerate(rows, start=1)]
     if not lines:
         lines = ["None: nothing confirmed calls for an action."]
-    return ["Recommended Actions", "-------------------", *lines]
+    else:
+        lines.insert(0, "Look at these incidents, the most urgent first:")
+    return [
+        "Recommended Actions",
+        "-------------------",
+        *lines,
+        *_rest(night, "incidents"),
+    ]
+
+
+def _incident(place: int, row: dict[str, Any]) -> str:
+    since = f"since {instant(row['onset'])}, " if row["onset"] else ""
+    return (
+        f"{place}. [{row['severity'].upper()}] {display_name(row['title'], 140)} "
+        f"({since}{count(row['findings'], 'finding')}; incident {row['incident_id']})\n"
+        f"    {display_name(row['summary'], 400)}"
+    )

@@ -2,45 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from math import floor
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from calhard.report.names import display_name
 from calhard.report.night import NightReport
-from calhard.report.words import count, instant, percent
+from calhard.report.words import count, enumerated, instant, percent, reasons
 
 SHOWN = 10
 STYLES = {"critical": "bold red", "severe": "red", "moderate": "yellow", "minor": "dim"}
+LONGEST_PATH = 1_000
 
 
 def verdict_sentence(summary: Mapping[str, Any]) -> str:
-    """Return one plain sentence for someone who reads no further."""
-    counts, share = summary["counts"], summary["coverage"]["share"]
+    """Return a plain sentence or two for someone who reads no further.
+
+    Never "healthy" where nothing was audited; what is missing of a degraded night is named.
+    """
+    counts = summary["counts"]
     fleet = f"fleet {display_name(str(summary['fleet']))}"
     audited = counts["ok"] + counts["failed"]
     if not audited:
-        return f"Nothing of {fleet} could be audited: no verdict, and that is not good news."
-    scope = f"{count(audited, 'series', 'series')} of {count(counts['models'], 'model')}"
-    degraded = "" if summary["coverage"]["ok"] else f" Only {percent(share)} could be covered."
-    confirmed = counts["regressions"] + counts["violations"]
-    if confirmed:
-        found = _listed(
-            count(counts["incidents"], "incident"),
-            count(counts["regressions"], "confirmed regression") if counts["regressions"] else "",
-            count(counts["violations"], "confirmed SLO violation") if counts["violations"] else "",
-        )
-        return f"Calibration of {fleet} needs attention: {found} in {scope}.{degraded}"
+        none = f"Nothing of {fleet} could be audited: no verdict, and that is not good news."
+        return none + _missing(summary)
+    series = count(audited, "audited series", "audited series")
+    scope = f"{series} of {count(counts['models'], 'model')}"
+    missing = "" if summary["coverage"]["ok"] else _missing(summary)
+    if counts["regressions"] + counts["violations"]:
+        whole = " is healthy as a whole, but" if summary["healthy"] else ""
+        found = f"{_confirmed(counts)} in {scope}"
+        return f"Calibration of {fleet}{whole} needs attention: {found}.{missing}"
     if summary["reasons"]:
-        return f"Nothing is confirmed in {scope} of {fleet}, but {'; '.join(summary['reasons'])}."
-    return f"Calibration of {fleet} is healthy: nothing confirmed in {scope}.{degraded}"
+        why = "; ".join(reasons(summary))
+        return f"Nothing is confirmed in {scope} of {fleet}, but: {why}.{missing}"
+    return f"Calibration of {fleet} is healthy: nothing confirmed in {scope}.{_young(counts)}"
 
 
-def _listed(*parts: str) -> str:
-    said = [part for part in parts if part]
-    return said[0] if len(said) == 1 else f"{said[0]} with {' and '.join(said[1:])}"
+def _confirmed(counts: Mapping[str, int]) -> str:
+    parts = [
+        count(counts[name], f"confirmed {noun}")
+        for name, noun in (("regressions", "regression"), ("violations", "SLO violation"))
+        if counts[name]
+    ]
+    return f"{count(counts['incidents'], 'incident')} with {enumerated(parts)}"
+
+
+def _missing(summary: Mapping[str, Any]) -> str:
+    """What could not be covered, of a night that is degraded."""
+    counts = summary["counts"]
+    parts = [
+        text
+        for number, text in (
+            (counts["files_rejected"], f"{count(counts['files_rejected'], 'file')} unreadable"),
+            (counts["rows_rejected"], f"{count(counts['rows_rejected'], 'row')} rejected"),
+            (
+                counts["indeterminate"],
+                f"{count(counts['indeterminate'], 'series', 'series')} indeterminate",
+            ),
+            (
+                counts["insufficient"] if not counts["ok"] + counts["failed"] else 0,
+                f"{count(counts['insufficient'], 'series', 'series')} too young",
+            ),
+        )
+        if number
+    ]
+    share = floor(1_000 * summary["coverage"]["share"]) / 1_000  # never rounded up to its bound
+    told = f": {enumerated(parts)}" if parts else ""
+    return f" Coverage is only {percent(share)}{told}."
+
+
+def _young(counts: Mapping[str, int]) -> str:
+    young = counts["insufficient"]
+    if not young:
+        return ""
+    return f" {count(young, 'series is', 'series are')} too young to be judged."
 
 
 def terminal_summary(night: NightReport, console: Console, where: str = "") -> None:
@@ -51,44 +91,39 @@ def terminal_summary(night: NightReport, console: Console, where: str = "") -> N
     )
     console.print(Text(f"{night.night}  {summary['verdict'].upper()}", style=style))
     console.print(Text(summary["sentence"]))
-    for reason in summary["reasons"]:
+    for reason in reasons(summary):
         console.print(Text(f"  • {reason}", style="yellow"))
     rows = night.rows("incidents", SHOWN)
     if rows:
-        console.print()
-        for row in rows:
-            console.print(_incident(row))
+        console.print(_incidents(rows))
         rest = night.tables["incidents"].num_rows - len(rows)
         if rest > 0:
             console.print(Text(f"… and {count(rest, 'more incident')}", style="dim"))
-        console.print()
-    for line in _coverage(summary):
-        console.print(Text(line))
+    console.print(Text(_coverage(summary)))
     if where:
-        console.print(Text(f"Details: {where}"))
+        console.print(Text(f"Look at {display_name(where, LONGEST_PATH)}"))
 
 
-def _incident(row: Mapping[str, Any]) -> Text:
-    """One incident on a line: how urgent, what, since when, how much."""
-    since = "not dated" if row["onset"] is None else f"since {instant(row['onset'])}"
-    return Text.assemble(
-        (f"{row['severity']:<9} ", STYLES[row["severity"]]),
-        f"{since:<27} {display_name(row['title'], 160)} ({count(row['findings'], 'finding')})",
-    )
+def _incidents(rows: list[dict[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("severity", "incident", "since", "findings"):
+        table.add_column(name, justify="right" if name == "findings" else "left")
+    for row in rows:
+        table.add_row(
+            Text(row["severity"], style=STYLES[row["severity"]]),
+            Text(display_name(row["title"], 100)),
+            Text(instant(row["onset"])),
+            Text(f"{row['findings']:,}"),
+        )
+    return table
 
 
-def _coverage(summary: Mapping[str, Any]) -> Iterator[str]:
-    """What the verdict rests on."""
+def _coverage(summary: Mapping[str, Any]) -> str:
     counts, met = summary["counts"], summary["compliance"]
-    audited = counts["ok"] + counts["failed"]
-    told = [
-        f"{count(audited, 'series', 'series')} audited",
-        f"{counts['failed']:,} of them silent, flat or not a number" if counts["failed"] else "",
-        f"{counts['indeterminate']:,} indeterminate" if counts["indeterminate"] else "",
-        f"{counts['insufficient']:,} too young to audit" if counts["insufficient"] else "",
-        f"{count(counts['rows'], 'row')} read, {counts['rows_rejected']:,} rejected",
-    ]
-    yield f"Coverage {percent(summary['coverage']['share'])}: {', '.join(filter(None, told))}."
-    if met["rate"] is not None:
-        rate, goal = percent(met["rate"], 2), percent(met["goal"], 0)
-        yield f"SLOs were met in {rate} of the week's model-class nights (goal {goal})."
+    return (
+        f"Coverage {percent(summary['coverage']['share'])}: "
+        f"{counts['ok'] + counts['failed']:,} series audited, {counts['failed']:,} of them failed; "
+        f"{counts['indeterminate']:,} indeterminate, {counts['insufficient']:,} too young; "
+        f"{counts['rows']:,} rows read, {counts['rows_rejected']:,} rejected. "
+        f"Compliance over 7 nights {percent(met['rate'], 2)} (goal {percent(met['goal'], 0)})."
+    )

@@ -7,7 +7,7 @@ from typing import Any
 
 from calhard.report.names import display_name
 from calhard.report.night import NightReport
-from calhard.report.words import number, percent
+from calhard.report.words import budget, count, number, percent, reasons
 
 RULE = "=" * 78
 LISTED = 50
@@ -45,7 +45,7 @@ def _overall(night: NightReport) -> list[str]:
         f"Night:    {night.night}   (as of {summary['as_of']})",
         f"Status:   {summary['verdict'].upper()}",
         f"          {summary['sentence']}",
-        *(f"          - {reason}" for reason in summary["reasons"]),
+        *(f"          - {reason}" for reason in reasons(summary)),
     ]
 
 
@@ -57,50 +57,68 @@ def _compliance(night: NightReport) -> list[str]:
         f"Model-class nights without a confirmed violation: {percent(met['rate'], 2)}",
         f"Goal: {percent(met['goal'], 0)}",
         f"Nights judged: {met['nights']:,}   with a violation: {met['violated']:,}",
-        f"Error budget left: {percent(met['budget_left'], 0)}",
+        f"Error budget left: {budget(met['budget_left'])}",
         f"Coverage: {percent(night.summary['coverage']['share'])}",
     ]
 
 
 def _by_severity(night: NightReport) -> list[str]:
-    table = night.tables["violations"]
-    pairs = Counter(zip(*(table[n].to_pylist() for n in ("severity", "verdict")), strict=True))
+    sure = night.chosen("violations", verdict="violated", direction="worse")
+    unsure = night.chosen("violations", verdict="unconfirmed")
+    better = night.chosen("violations", verdict="violated", direction="better").num_rows
+    confirmed, within = (Counter(t["severity"].to_pylist()) for t in (sure, unsure))
     lines = [f"{'Severity':<12}{'violated':>10}{'unconfirmed':>14}"]
-    for name in SEVERITIES:
-        sure, unsure = pairs[name, "violated"], pairs[name, "unconfirmed"]
-        lines.append(f"{name:<12}{sure:>10,}{unsure:>14,}")
+    lines += [f"{name:<12}{confirmed[name]:>10,}{within[name]:>14,}" for name in SEVERITIES]
+    lines.append("Unconfirmed: beyond a bound, but noise may explain it; never alerted.")
+    if better:
+        lines.append(f"Beyond a bound for the better (recorded, never alerted): {better:,}")
     return ["Violations by Severity", "----------------------", *lines]
 
 
 def _violations(night: NightReport) -> list[str]:
-    rows = [r for r in night.rows("violations") if r["verdict"] == "violated"]
-    rows.sort(key=lambda r: SEVERITIES.index(r["severity"]))
-    lines = [_line(row) for row in rows[:LISTED]] or ["None confirmed."]
-    if len(rows) > LISTED:
-        lines.append(f"… and {len(rows) - LISTED:,} more in violations.parquet")
+    only = {"verdict": "violated", "direction": "worse"}
+    lines = [_line(row) for row in night.rows("violations", LISTED, **only)] or ["None confirmed."]
+    rest = night.chosen("violations", **only).num_rows - LISTED
+    if rest > 0:
+        lines.append(f"… and {rest:,} more in violations.parquet")
     return ["Confirmed Violations", "--------------------", *lines]
 
 
 def _line(row: dict[str, Any]) -> str:
-    base = "" if row["baseline_value"] is None else f", baseline {number(row['baseline_value'])}"
-    error = "" if row["standard_error"] is None else f" ± {number(row['standard_error'], 2)}"
+    window = {"night": "the last night", "week": "the week"}[row["window"]]
     return (
         f"[{row['severity'].upper()}] {display_name(row['model_id'])} / "
-        f"{display_name(row['class_id'])}: {row['metric']} {number(row['current_value'])}{error} "
-        f"over the {row['window']}{base}, bound {number(row['threshold'])}"
-        + ("" if row["direction"] == "worse" else " (for the better)")
+        f"{display_name(row['class_id'])}: {display_name(row['metric'])} "
+        f"{number(row['current_value'])} over {window}{_distance(row)} "
+        f"(bound {number(row['threshold'])})"
     )
 
 
+def _distance(row: dict[str, Any]) -> str:
+    """How far a drift is from its baseline, or how sure a level is."""
+    error = "" if row["standard_error"] is None else f" ± {number(row['standard_error'], 2)}"
+    value, base = row["current_value"], row["baseline_value"]
+    if base is None or abs(value - base - row["drift"]) > 1e-12:
+        return error
+    side = "above" if value > base else "below"
+    return f", {number(abs(value - base))}{error} {side} its baseline {number(base)}"
+
+
 def _recommendations(night: NightReport) -> list[str]:
-    rows = [
-        r
-        for r in night.rows("violations")
-        if r["verdict"] == "violated" and r["direction"] == "worse"
-    ]
-    broken = Counter(r["metric"] for r in rows)
+    sure = night.chosen("violations", verdict="violated", direction="worse")
     lines = [
-        f"- {metric} ({n} confirmed): {ADVICE.get(metric, 'see the model owner')}"
-        for metric, n in broken.most_common()
+        f"- {display_name(metric)} ({count(n, 'confirmed violation')}): "
+        f"{ADVICE.get(metric, 'see the model owner')}"
+        for metric, n in Counter(sure["metric"].to_pylist()).most_common()
     ]
-    return ["Recommendations", "---------------", *(lines or ["- None: keep the schedule."])]
+    return ["Recommendations", "---------------", *(lines or [_no_advice(night)])]
+
+
+def _no_advice(night: NightReport) -> str:
+    """Nothing violated is no all-clear: regressions and blind spots are told elsewhere."""
+    counts = night.summary["counts"]
+    if not counts["ok"] + counts["failed"]:
+        return "- Mend the coverage first: nothing could be audited."
+    if counts["regressions"]:
+        return "- No SLO is violated; see the regression report for what has changed."
+    return "- None: no SLO is violated."

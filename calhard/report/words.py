@@ -1,10 +1,15 @@
-"""Numbers and instants in words."""
+"""Numbers, instants and what a summary says, in words."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
+
+from calhard.report.names import display_name
 
 NONE = "—"
+LONGEST_REASON = 400
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -25,3 +30,21 @@ def instant(value: datetime | None) -> str:
 def count(number_: int, noun: str, plural: str = "") -> str:
     """Return ``1 model`` or ``2 models``."""
     return f"{number_:,} {noun if number_ == 1 else plural or noun + 's'}"
+
+
+def enumerated(parts: list[str]) -> str:
+    """Return ``a``, ``a and b`` or ``a, b and c``."""
+    *most, last = parts
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def reasons(summary: Mapping[str, Any]) -> list[str]:
+    """Return why the fleet is not healthy; names in it made safe to show."""
+    return [display_name(reason, LONGEST_REASON) for reason in summary["reasons"]]
+
+
+def budget(left: float | None) -> str:
+    """Return how much of the error budget is left; an overdrawn one is told by what was used."""
+    if left is None or left >= 0:
+        return percent(left, 0)
+    return f"none; {1.0 - left:,.0%} of it is used"
