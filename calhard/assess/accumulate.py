@@ -147,7 +147,8 @@ def _raw_step(panel: Panel, split: Split) -> Array:
 
 def slope_columns(panel: Panel, clipped: Array, side: Sides) -> Columns:
     """Straight line through both windows; time in days before as_of."""
-    fit = trend(panel.day, clipped, panel.valid)
+    shared = panel.in_step and panel.valid is None
+    fit = trend(panel.day[:1] if shared else panel.day, clipped, panel.valid)
     rows = np.arange(len(clipped))
     first = panel.boundary - side.reference.n
     end = panel.boundary + side.analysis.n

@@ -143,7 +143,7 @@ def fills(n_reference: Ints, n_analysis: Ints, spacing: Floats, clock: Clock) ->
     Such series have but a few lengths, whatever the fleet.
     """
     reference, analysis = clock.analysis - clock.reference, clock.as_of - clock.analysis
-    full = np.abs(n_reference * spacing - reference) <= spacing
+    full: NDArray[np.bool_] = np.abs(n_reference * spacing - reference) <= spacing
     full &= np.abs(n_analysis * spacing - analysis) <= spacing
     counted = n_reference == (clock.reference_samples or SPARSE_REFERENCE)
     counted &= n_analysis == (clock.analysis_samples or SPARSE_ANALYSIS)

@@ -49,18 +49,19 @@ def trend(time: Array, x: Array, valid: Array | None = None) -> Trend:
     Parameters
     ----------
     time, x : float64, shape (S, W); finite everywhere, ``time`` increasing over valid slots
+        One row of ``time`` will do where all series of a dense panel share it.
     valid : bool, shape (S, W), optional; one contiguous run in each row
     """
     xp = namespace(x)
     n = counts(x, valid)
     size = xp.maximum(n, 1.0 + 0.0 * n)
     centre = xp.sum(zero(time, valid), axis=1) / size
-    t = zero(time - centre[:, None], valid)
+    t = zero(time - centre[: time.shape[0], None], valid)
     shift = anchor(x, valid)
     y = zero(x - shift[:, None], valid)
     mean = xp.sum(y, axis=1) / size
     y = zero(y - mean[:, None], valid)
-    tt = row_dot(t, t)
+    tt = xp.broadcast_to(row_dot(t, t), n.shape)
     slope = safe_divide(row_dot(t, y), tt)
     residual = y - slope[:, None] * t
     moments = Moments(n, 0.0 * n, 0.0 * n, row_dot(residual, residual), lagged(residual))
@@ -80,11 +81,12 @@ def trend(time: Array, x: Array, valid: Array | None = None) -> Trend:
 def _curvature(t: Array, residual: Array, tt: Array, n: Array, valid: Array | None) -> Array:
     """Twice the coefficient of the orthogonal quadratic 1, t, t² − Σt³/Σt²·t − Σt²/n."""
     xp = namespace(t)
+    rows = t.shape[0]
     square = t * t
-    skew = safe_divide(row_dot(square, t), tt)
+    skew = safe_divide(row_dot(square, t), tt[:rows])
     mean = tt / xp.maximum(n, 1.0 + 0.0 * n)
-    q = zero(square - skew[:, None] * t - mean[:, None], valid)
-    return 2.0 * safe_divide(row_dot(q, residual), row_dot(q, q))
+    q = zero(square - skew[:, None] * t - mean[:rows, None], valid)
+    return 2.0 * safe_divide(row_dot(q, residual), xp.broadcast_to(row_dot(q, q), n.shape))
 
 
 def _last(x: Array, valid: Array | None) -> Array:

@@ -122,3 +122,13 @@ def test_intervals_cover_and_trends_are_not_imagined(phi):
         half = scipy.stats.t.isf((1.0 - share) / 2.0, law.df) * law.sd
         covered = np.mean(np.abs(np.mean(future, axis=1) - law.mean) <= half)
         assert covered == pytest.approx(share, abs=0.025)
+
+
+@given(panels(shortest=10))
+def test_one_row_of_time_says_the_same_as_a_row_for_each(panel):
+    time = np.cumsum(0.5 + np.random.default_rng(31).uniform(size=panel.x.shape[1]))[None, :]
+    one = trend(time, panel.x)
+    every = trend(np.ascontiguousarray(np.broadcast_to(time, panel.x.shape)), panel.x)
+    for name in ("level", "slope", "centre", "time_squares", "curvature", "last_residual"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(every, name))
+    np.testing.assert_array_equal(one.residuals.squares, every.residuals.squares)
