@@ -5,6 +5,7 @@ The names in this file are the public contract. Columns may be added; none is re
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -280,3 +281,21 @@ NIGHT_TABLES: dict[str, pa.Schema] = {
     "coverage": COVERAGE,
 }
 """Every table of a published night; each is the file ``<name>.parquet``."""
+
+
+def series_schema(metrics: Iterable[str]) -> pa.Schema:
+    """Return the columns of ``series/``, the values behind a night's series.
+
+    Sorted by model, class and time. A metric is null where nothing was reported and NaN where a
+    value was reported that is not finite; ``model_version`` is the group's latest.
+    """
+    values = dict.fromkeys([*metrics, "total_samples"], _F)
+    return pa.schema(
+        [
+            ("model_id", _S),
+            ("class_id", _S),
+            ("timestamp", TIMESTAMP),
+            *values.items(),
+            ("model_version", _S),
+        ]
+    )

@@ -14,7 +14,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from calhard.engines import Progress as Tell
 
 LOG_SECONDS = 5.0
-STAGES = {"assess": "reading and assessing", "judge": "judging", "decide": "deciding"}
+STAGES = {
+    "assess": "reading and assessing",
+    "judge": "judging",
+    "decide": "deciding",
+    "series": "keeping series",
+}
 
 
 @contextmanager

@@ -18,11 +18,15 @@ from calhard.errors import InputError
 from calhard.history import History, RowAccount, ShardSpec
 from calhard.judge.pinned import PinnedBaselines
 from calhard.judge.ruling import Ruling, ScoreSketch, fit_priors
+from calhard.pipeline.evidence import write_evidence
 from calhard.pipeline.fleet import JudgedFleet
-from calhard.pipeline.night import Gathered, gather, publish
+from calhard.pipeline.night import Night, conclude, publish
 from calhard.pipeline.result import AuditReport
+from calhard.pipeline.series import Fingerprint, KeepSeries, KeptShard, kept_shards
+from calhard.pipeline.shardfile import ShardFiles, drain_batches
 from calhard.pipeline.tasks import AssessShard, JudgeShard
 from calhard.plan import AuditPlan
+from calhard.schema import series_schema
 from calhard.store import NightWriter, published
 
 Result = TypeVar("Result")
@@ -83,8 +87,8 @@ def run_audit(
         if known is not None and not force:
             return AuditReport(night, known.summary, known.path, fresh=False)
         tell = progress or _silent
-        gathered = _audit(history, plan, baseline, newest, now_us, engine, writer, tell)
-        done = publish(writer, gathered)
+        concluded = _audit(history, plan, baseline, newest, now_us, engine, writer, tell)
+        done = publish(writer, concluded)
     return AuditReport(night, done.summary, done.path, fresh=True)
 
 
@@ -101,13 +105,14 @@ def _audit(
     engine: Engine,
     writer: NightWriter,
     progress: Progress,
-) -> Gathered:
+) -> Night:
     started = time.monotonic()
     clock = Clock.of(plan, as_of)
     catalogue = plan.metric_catalogue()
     metrics = {name: catalogue[name] for name in history.metrics}
     rules = Rules.of(plan, metrics, clock)
     reading = history.reading(as_of_us=as_of, now_us=now_us, since_us=clock.lookback)
+    unchanged = Fingerprint.of(history)
     shards = history.plan_shards()
     assess = AssessShard(reading, rules, writer.scratch, plan.retired_models)
     assessed = list(_told(engine.map(assess, shards), "assess", shards, progress))
@@ -116,16 +121,45 @@ def _audit(
     if not any(a.groups for a in assessed):
         raise InputError(_nothing(history, account))
     ruling = Ruling(plan, clock, metrics, fit_priors(sketch, len(metrics)), baseline)
-    indices = [a.index for a in assessed]
+    indices = [a.spec.index for a in assessed]
     judge = JudgeShard(ruling, writer.scratch)
     scores = list(_told(engine.map(judge, indices), "judge", shards, progress))
     factors = reduce(add, scores, ScoreSketch.zero(len(metrics))).factors()
     fleet = JudgedFleet(ruling, writer.scratch, indices, factors)
     progress("decide", 0, 1, 0)
-    retired = {model for a in assessed for model in a.retired}
-    gathered = gather(fleet, writer, history, account, retired, engine.name, started)
+    evidence = write_evidence(fleet, writer)
     progress("decide", 1, 1, 0)
-    return gathered
+    groups = None if plan.storage.keep == "all" else evidence.flagged()
+    keep = KeepSeries(reading, rules, writer.scratch, plan.retired_models)
+    kept = kept_shards(assessed, groups)
+    _write_series(engine, keep, kept, writer, progress)
+    if kept:
+        unchanged.check(history)
+    return conclude(
+        fleet,
+        evidence,
+        history,
+        account,
+        {model for a in assessed for model in a.retired},
+        night=writer.layout.night,
+        engine=engine.name,
+        started=started,
+    )
+
+
+def _write_series(
+    engine: Engine,
+    keep: KeepSeries,
+    shards: Sequence[KeptShard],
+    writer: NightWriter,
+    progress: Progress,
+) -> None:
+    """Write the values of the kept groups, in the order of their names."""
+    done = _told(engine.map(keep, shards), "series", [kept.spec for kept in shards], progress)
+    with writer.parts("series", series_schema(keep.rules.metrics)) as sink:
+        for index in done:
+            for batch in drain_batches(ShardFiles(keep.folder, index).path("windows")):
+                sink.write(batch)
 
 
 def _told(

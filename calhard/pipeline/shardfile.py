@@ -13,13 +13,16 @@ import pyarrow as pa
 
 @dataclass(frozen=True, slots=True)
 class ShardFiles:
-    """Where one shard's groups, accumulators and judged columns lie; names are numbers."""
+    """Where what a shard leaves lies; names are numbers."""
 
     folder: Path
     index: int
 
     def path(self, kind: str) -> Path:
-        """Return the file of one kind: ``groups``, ``series`` or ``judged``."""
+        """Return the file of one kind.
+
+        ``groups``, ``series`` (accumulators), ``judged`` or ``windows`` (values that are kept).
+        """
         return self.folder / f"{self.index:06d}.{kind}.arrow"
 
 
@@ -58,3 +61,11 @@ def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
         return
     with pa.memory_map(str(path)) as source:
         yield from pa.ipc.open_stream(source)
+
+
+def drain_batches(path: Path) -> Iterator[pa.RecordBatch]:
+    """Yield a file's batches, one in memory at a time, and remove it; none of an empty file."""
+    if path.stat().st_size:
+        with pa.OSFile(str(path)) as source:
+            yield from pa.ipc.open_stream(source)
+    path.unlink()

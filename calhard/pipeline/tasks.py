@@ -27,7 +27,10 @@ from calhard.series import SeriesBlock
 class Assessed:
     """What the driver learns of an assessed shard."""
 
-    index: int
+    spec: ShardSpec
+    """The shard as it was read in the end: gathered if its rows turned out not to be sorted."""
+    excluded: frozenset[str]
+    """Files that were left out."""
     groups: int
     sketch: CorrelationSketch
     account: RowAccount
@@ -74,7 +77,7 @@ class AssessShard:
                 keys.write(group_batch)
                 series.write(series_batch)
                 groups += len(block)
-        return Assessed(spec.index, groups, sketch, account, frozenset(retired))
+        return Assessed(spec, reading.excluded, groups, sketch, account, frozenset(retired))
 
     def _in_service(
         self, block: SeriesBlock, account: RowAccount, retired: set[str]

@@ -40,5 +40,6 @@ class NightReport:
         """Return the rows of a table in which every column of ``only`` has that value."""
         table = self.tables[name]
         for column, value in only.items():
-            table = table.filter(pa.array([word == value for word in table[column].to_pylist()]))
+            found = [word == value for word in table[column].to_pylist()]
+            table = table.filter(pa.array(found, pa.bool_()))
         return table

@@ -9,16 +9,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pyarrow.fs import LocalFileSystem
 
 from calhard.errors import InputError
 from calhard.store.layout import Layout, is_night
 
-MANIFEST, SUMMARY = "manifest.json", "summary.json"
+MANIFEST, SUMMARY, SERIES = "manifest.json", "summary.json", "series"
 _AGAIN = "restore it from a copy, or audit the night again with --force"
 
 
@@ -37,7 +39,7 @@ class NightReader:
     @cached_property
     def manifest(self) -> dict[str, Any]:
         """What the night is made of."""
-        return _json(self.path / MANIFEST, _read(self.path / MANIFEST))
+        return _manifest(self.path / MANIFEST, _read(self.path / MANIFEST))
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -47,12 +49,12 @@ class NightReader:
     @property
     def night(self) -> str:
         """``YYYY-MM-DD``."""
-        return str(self._told("night"))
+        return str(self.manifest["night"])
 
     @property
     def revision(self) -> int:
         """1 for the first, counting up with every forced re-run."""
-        return int(self._told("revision"))
+        return int(self.manifest["revision"])
 
     @cached_property
     def manifest_sha256(self) -> str:
@@ -67,6 +69,28 @@ class NightReader:
             raise InputError(f"{self.path}: {problem}; {_AGAIN}")
         with _reading(file):
             return pq.read_table(file, page_checksum_verification=True)
+
+    def series(self, model_id: str, class_id: str | None = None) -> pa.Table:
+        """Return the values behind a model's series, or one class's, `schema.series_schema`.
+
+        Reads the row groups that may hold them alone, their page checksums verified; sorted by
+        class and time, empty where nothing of them was kept.
+        """
+        parts = [name for name in self._entries if PurePosixPath(name).parent.name == SERIES]
+        problem = next((p for p in map(self._resized, sorted(parts)) if p), "")
+        if problem or not parts:
+            raise InputError(f"{self.path}: {problem or f'holds no {SERIES}/'}; {_AGAIN}")
+        wanted = pc.field("model_id") == model_id
+        if class_id is not None:
+            wanted &= pc.field("class_id") == class_id
+        with _reading(self.path / SERIES):
+            return pq.read_table(
+                [str(self.path / name) for name in sorted(parts)],
+                filters=wanted,
+                filesystem=LocalFileSystem(),
+                partitioning=None,  # folders above may be named like columns
+                page_checksum_verification=True,
+            )
 
     def text(self, name: str) -> str:
         """Return a text file of the night."""
@@ -83,12 +107,7 @@ class NightReader:
     @cached_property
     def _entries(self) -> dict[str, dict[str, Any]]:
         """The manifest's files by name."""
-        return {entry["name"]: entry for entry in self._told("files")}
-
-    def _told(self, key: str) -> Any:
-        if key not in self.manifest:
-            raise InputError(f"{self.path / MANIFEST}: tells no {key}; {_AGAIN}")
-        return self.manifest[key]
+        return {entry["name"]: entry for entry in self.manifest["files"]}
 
     def _problem(self, name: str) -> str:
         """What is wrong with one file; nothing as a rule."""
@@ -99,6 +118,14 @@ class NightReader:
             return f"{name} is missing"
         with _reading(file):
             same = sha256_of(file) == self._entries[name]["sha256"]
+        return "" if same else f"{name} has changed since it was published"
+
+    def _resized(self, name: str) -> str:
+        """What is wrong with one file at a glance; its pages have checksums of their own."""
+        file = self.path / name
+        if not file.is_file():
+            return f"{name} is missing"
+        same = file.stat().st_size == self._entries[name]["bytes"]
         return "" if same else f"{name} has changed since it was published"
 
     def _content(self, name: str) -> bytes:
@@ -133,6 +160,19 @@ def _json(path: Path, text: bytes) -> dict[str, Any]:
         content = json.loads(text)
         if not isinstance(content, dict):
             raise ValueError("no JSON object")
+    return content
+
+
+def _manifest(path: Path, text: bytes) -> dict[str, Any]:
+    """A manifest that says at least what its readers ask."""
+    content = _json(path, text)
+    with _reading(path):
+        for key, kind in {"night": str, "revision": int, "files": list}.items():
+            if not isinstance(content.get(key), kind):
+                raise ValueError(f"tells no {key}")
+        for entry in content["files"]:
+            if not isinstance(entry, dict) or not {"name", "bytes", "sha256"} <= set(entry):
+                raise ValueError(f"a file without name, bytes or sha256: {entry}")
     return content
 
 

@@ -19,6 +19,7 @@ from calhard.schema import NIGHT_TABLES, SCHEMA_VERSION
 from calhard.store import disk
 from calhard.store.layout import Layout
 from calhard.store.lock import held
+from calhard.store.parts import PartedSink
 from calhard.store.reader import MANIFEST, NightReader, kept_revisions, published, sha256_of
 from calhard.store.remedies import refusal, told
 from calhard.store.tables import TableSink
@@ -95,6 +96,16 @@ class NightWriter:
         """Write one of the night's tables."""
         with self.table(name) as sink:
             sink.write(table)
+
+    @contextmanager
+    def parts(self, name: str, schema: pa.Schema) -> Iterator[PartedSink]:
+        """Open a folder of the night for a table in parts."""
+        with told(self.layout.out):
+            folder = self.layout.staging / name
+            disk.make_folder(folder)
+            with PartedSink(folder, schema) as sink:
+                yield sink
+            self._rows |= {f"{name}/{part}": rows for part, rows in sink.rows.items()}
 
     def write_text(self, name: str, text: str) -> None:
         """Write a text file; lone surrogates become question marks."""
@@ -196,9 +207,7 @@ def _supersede(layout: Layout, old: int) -> None:
 def recover(layout: Layout) -> None:
     """Mend or sweep what a writer left that died; the night's lock must be held."""
     kept = kept_revisions(layout)
-    if (
-        kept and not (layout.published / MANIFEST).exists()
-    ):  # died amid superseding
+    if kept and not (layout.published / MANIFEST).exists():  # died amid superseding
         disk.make_folder(layout.published.parent)
         disk.move(layout.revision(max(kept)), layout.published)
     sweep(layout)

@@ -43,7 +43,8 @@ def audit(table, out, *, files=1, engine=ALONE, plan=None, **more):
 
 
 def contents(night):
-    return {p.name: p.read_bytes() for p in night.path.iterdir() if p.name not in TIMED}
+    names = {entry["name"] for entry in night.manifest["files"]} - TIMED
+    return {name: (night.path / name).read_bytes() for name in names}
 
 
 def rows_by(night, name):

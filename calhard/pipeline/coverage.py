@@ -1,0 +1,100 @@
+"""What of a history was audited, and what became of the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from calhard.history import History, RowAccount
+from calhard.judge.pinned import PinnedBaselines
+from calhard.judge.status import CAUSES, REMEDIES
+from calhard.pipeline.evidence import NightEvidence
+from calhard.pipeline.roster import Roster
+from calhard.schema import COVERAGE
+
+CAUSE_OUTCOMES = (
+    "indeterminate",
+    "failed",
+    "failed",
+    "failed",
+    "failed",
+    "insufficient",
+    "indeterminate",
+)
+"""What each of `judge.status.CAUSES` makes of a series."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """All that the coverage of a night is told from."""
+
+    history: History
+    account: RowAccount
+    evidence: NightEvidence
+    models: Roster
+    pinned: PinnedBaselines | None
+
+    def table(self) -> pa.Table:
+        """Return one row per unit, outcome and reason, `schema.COVERAGE`."""
+        rows = [
+            *self.account.coverage(),
+            *self._series(),
+            *(
+                _entry("metric", "missing", f"no column {metric}", 1, metric)
+                for metric in self.history.missing_metrics
+            ),
+            _entry("model", "audited", "", audited_models(self.evidence.groups)),
+            *self.models.coverage(),
+            *([] if self.pinned is None else self.pinned.coverage(self.evidence.groups)),
+        ]
+        return pa.Table.from_pylist(rows, schema=COVERAGE)
+
+    def _series(self) -> list[dict[str, object]]:
+        """Series that were audited, and the others by cause."""
+        fine, *others = self.evidence.causes.tolist()
+        told = zip(CAUSES, CAUSE_OUTCOMES, REMEDIES, others, strict=True)
+        return [
+            _entry("series", "audited", "", fine),
+            *(
+                _entry("series", outcome, cause, count, remedy=remedy)
+                for cause, outcome, remedy, count in told
+                if count
+            ),
+        ]
+
+    def share(self, series: Mapping[str, int]) -> float:
+        """Return the least of three shares: series (by status), rows and files that were audited.
+
+        Series too young to audit count neither way; nothing audited is no coverage.
+        """
+        audited = series["ok"] + series["failed"]
+        if not audited:
+            return 0.0
+        rows, rejected = self.account.rows, self.account.rejected
+        files, bad = len(self.history.files), len(self.account.files)
+        return min(
+            audited / (audited + series["indeterminate"]),
+            rows / (rows + rejected),
+            files / (files + bad),
+        )
+
+
+def audited_models(groups: pa.Table) -> int:
+    """Return the number of models of which any series was audited."""
+    audited = groups.filter(pa.array(groups["audited"].to_numpy() > 0))
+    return len(audited["model_id"].unique())
+
+
+def _entry(
+    unit: str, outcome: str, reason: str, count: int, example: str = "", remedy: str = ""
+) -> dict[str, object]:
+    return {
+        "unit": unit,
+        "outcome": outcome,
+        "reason": reason,
+        "count": count,
+        "example": example,
+        "remedy": remedy,
+    }

@@ -1,0 +1,66 @@
+"""The evidence of a night: streamed to its table, while what the findings need of it stays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from calhard.judge.evidence import CANDIDATE
+from calhard.judge.status import CAUSES
+from calhard.pipeline.fleet import JudgedFleet
+from calhard.store import NightWriter
+
+
+@dataclass(frozen=True, slots=True)
+class NightEvidence:
+    """What stays of a night's evidence once it is written.
+
+    Attributes
+    ----------
+    candidates : pa.Table
+        Series that may become findings, `judge.evidence.CANDIDATE`.
+    groups : pa.Table
+        One row per (model, class): series by status, nights, tags.
+    causes : int64, shape (1 + len(CAUSES),)
+        Series that are ok, then those that are not, by cause.
+    slo_threshold : float
+        Largest p at which an SLO test is confirmed.
+    """
+
+    candidates: pa.Table
+    groups: pa.Table
+    causes: NDArray[np.int64]
+    slo_threshold: float
+
+    def flagged(self) -> list[tuple[str, str]]:
+        """Return the (model, class) of every candidate, each once, in order."""
+        keys = self.candidates.select(["model_id", "class_id"]).group_by(
+            ["model_id", "class_id"], use_threads=False
+        )
+        found = keys.aggregate([])
+        return sorted(zip(*(found[n].to_pylist() for n in found.schema.names), strict=True))
+
+
+def write_evidence(fleet: JudgedFleet, writer: NightWriter) -> NightEvidence:
+    """Write the evidence of all series, or of the candidates alone if the plan says so."""
+    everything = fleet.ruling.plan.storage.keep == "all"
+    verdict = fleet.decide()
+    candidates, groups = [CANDIDATE.empty_table()], []
+    causes = np.zeros(len(CAUSES) + 1, np.int64)
+    with writer.table("evidence") as sink:
+        for batch in fleet.evidence(verdict):
+            kept = batch.table if everything else batch.candidates
+            sink.write(kept.select(batch.table.schema.names))
+            if batch.candidates.num_rows:
+                candidates.append(batch.candidates)
+            groups.append(batch.groups)
+            causes += np.bincount(batch.causes + 1, minlength=len(causes))
+    return NightEvidence(
+        pa.concat_tables(candidates),
+        pa.concat_tables(groups, promote_options="default"),
+        causes,
+        verdict.slo_threshold,
+    )
