@@ -79,6 +79,8 @@ class TableSink:
 
     def _abandon(self) -> None:
         """Close what is open still; the file is of no use, nor is a further complaint."""
-        for part in (self._writer, self._file):
-            with suppress(OSError, ValueError, pa.ArrowException):
-                part.close()
+        with suppress(OSError, ValueError, pa.ArrowException):
+            try:
+                self._writer.close()
+            finally:
+                self._file.close()
