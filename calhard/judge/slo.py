@@ -92,7 +92,8 @@ def _slot_variance(side: Moments, phi: Array) -> Array:
 def week(columns: Columns, base: Baseline, bound: Array, kind: str, explained: Array) -> Window:
     """Return the analysis window against its bound, with its own variance.
 
-    ``explained`` is the drift that a change of the number of labels explains (0 without one).
+    ``explained`` is the drift that a change of the number of labels explains (0 without one): any
+    change in its direction that goes beyond it by no more than the bound.
     """
     b = unpack(columns, "raw_b", columns["n_analysis"])
     kish = np.maximum(columns["kish_b"], 1.0)
@@ -138,7 +139,9 @@ def _compare(
     freedom = 1.0 / (1.0 / freedom + 2.0 * base.v)
     p = _bound_p(distance, bound, error, freedom, two_sided=kind != "level")
     p = np.where(error > 0, p, np.where(beyond, 0.0, 1.0))
-    by_labels = beyond & (explained != 0) & (np.abs(distance - explained) <= bound)
+    # τ is what labels explain at most: any change towards it and no further than the bound beyond.
+    reach = bound + TOLERANCE + np.abs(explained)
+    by_labels = beyond & (distance * explained > 0) & (np.abs(distance) <= reach)
     seen = np.isfinite(value)
     return Window(
         value,
