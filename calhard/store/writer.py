@@ -150,14 +150,19 @@ class NightWriter:
                     disk.make_folder(self.layout.published.parent)
                     disk.move(self.layout.staging, self.layout.published)
         except PublishError as e:
-            with suppress(CalhardError):
-                there = published(self.layout.out, self.layout.night)
-                if there is not None and there.manifest_sha256 == manifest_sha256:
-                    raise PublishError(
-                        f"{there.path}: is published, but the disk did not confirm it "
-                        f"({e.__cause__}): check the disk and audit the night again with --force"
-                    ) from e
-            raise
+            if not self._shows(manifest_sha256):
+                raise
+            raise PublishError(
+                f"{self.path}: is published, but the disk did not confirm it ({e.__cause__}): "
+                "check the disk and audit the night again with --force"
+            ) from e
+
+    def _shows(self, manifest_sha256: str) -> bool:
+        """Whether a reader sees the night with this manifest."""
+        with suppress(CalhardError):
+            there = published(self.layout.out, self.layout.night)
+            return there is not None and there.manifest_sha256 == manifest_sha256
+        return False
 
     def _described(self, file: Path) -> dict[str, object]:
         name = file.relative_to(self.layout.staging).as_posix()
