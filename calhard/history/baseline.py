@@ -54,6 +54,8 @@ def read_baseline(source: str | os.PathLike[str], plan: AuditPlan) -> PinnedBase
     if problems:
         rest = [f"  … and {len(problems) - LISTED} more"] if len(problems) > LISTED else []
         raise ConfigError("\n".join([f"baseline {name}:", *problems[:LISTED], *rest]))
+    if all(found[m].null_count == found.num_rows for m in columns.metrics):
+        raise ConfigError(f"baseline {name} pins nothing: all its values are empty; fill them in")
     unique = without_repeats(found)
     digest = hashlib.sha256(content).hexdigest()
     repeated = found.num_rows - unique.num_rows
