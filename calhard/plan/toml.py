@@ -23,13 +23,14 @@ from calhard.plan.problems import (
     unknown,
 )
 from calhard.plan.rules import KeyPath
-from calhard.plan.secret import Secret, holds_secret
+from calhard.plan.secret import MASK, Secret, holds_secret
 from calhard.plan.write import TABLE
 
 LISTS = ("expected_models", "retired_models")
 """Keys that hold models, or the name of a file that lists them."""
 TOP = ("fleet", *LISTS)
 """Keys that may stand at the top of the file or in the table."""
+PRIVATE_TABLES = tuple((*TABLE, name) for name in PRIVATE)
 
 
 def plan_from_toml(path: str | Path) -> AuditPlan:
@@ -82,8 +83,9 @@ def _parsed(text: str, origin: str) -> tuple[dict[str, Any], dict[KeyPath, int]]
         return tomllib.loads(text), key_lines(text.replace("\r\n", "\n"))
     except tomllib.TOMLDecodeError as e:
         at = re.search(r"line (\d+)", str(e))
-        line = int(at[1]) if at else text.count("\n") + 1
-        raise PlanError(origin, [Problem(line, "", f"not TOML: {e}")]) from e
+        line = int(at[1]) if at else text.rstrip("\n").count("\n") + 1
+        reason = re.sub(r" \(at [^)]*\)$", "", str(e))
+        raise PlanError(origin, [Problem(line, "", f"not TOML: {reason}")]) from e
     except RecursionError as e:
         raise PlanError(origin, [Problem(0, "", "not TOML: nested too deeply")]) from e
 
@@ -119,12 +121,16 @@ def _stray(path: KeyPath, places: Places) -> Problem:
 
 
 def _misplaced_secrets(document: Any, places: Places, folder: Path) -> Iterator[Problem]:
-    """Yield secrets where none may stand, and those that cannot be read now."""
+    """Yield secrets where none may stand, those that cannot be read now, and masks of secrets."""
     for path, text in _texts(document, ()):
+        private = path[:3] in PRIVATE_TABLES
+        if private and text == MASK:
+            message = "this is the mask that stands for a secret; write ${env:NAME} or ${file:PATH}"
+            yield places.problem(path, message)
         if not holds_secret(text):
             continue
-        if path[:2] != TABLE or path[2] not in PRIVATE:
-            where = " and ".join(f"[{dotted((*TABLE, name))}]" for name in PRIVATE)
+        if not private:
+            where = " and ".join(f"[{dotted(table)}]" for table in PRIVATE_TABLES)
             yield places.problem(path, f"{found(text)}; secrets may stand under {where} only")
             continue
         try:

@@ -51,7 +51,7 @@ def _table(path: tuple[str, ...], values: Mapping[str, Any]) -> Iterator[str]:
         if key not in tables and key not in arrays and not (key == "overrides" and not value):
             yield f"{toml_key(key)} = {toml_value(value)}"
     for key, value in tables.items():
-        if value:
+        if value or path != TABLE:  # a route without settings is one, a plan without routes is none
             yield ""
             yield from _table((*path, key), value)
     for key, rows in arrays.items():
