@@ -51,12 +51,14 @@ class Baseline:
     """What a window is compared with, how sure that is, and the noise of one slot.
 
     ``mean_df`` belongs to ``mean_variance``, ``df`` to ``slot_variance``, which is always the
-    reference window's; ``pinned`` (bool) tells where the mean is a pinned value.
+    reference window's, as its mean ``reference`` is; ``pinned`` (bool) tells where the mean is a
+    pinned value.
     """
 
     mean: Array
     mean_variance: Array
     mean_df: Array
+    reference: Array
     slot_variance: Array
     phi: Array
     v: Array
@@ -82,7 +84,9 @@ def baseline(columns: Columns, correlation: Correlation, pin: Pin | None = None)
         mean = np.where(pinned, pin.value, mean)
         error = np.where(pinned, pin.error**2, error)
         mean_df = np.where(pinned, PINNED_DF, df)
-    return Baseline(mean, error, mean_df, variance, phi, correlation.v, df, pinned)
+    return Baseline(
+        mean, error, mean_df, columns["mean_a"], variance, phi, correlation.v, df, pinned
+    )
 
 
 def _slot_variance(side: Moments, phi: Array) -> Array:
@@ -140,8 +144,10 @@ def _compare(
     p = _bound_p(distance, bound, error, freedom, two_sided=kind != "level")
     p = np.where(error > 0, p, np.where(beyond, 0.0, 1.0))
     # τ is what labels explain at most: any change towards it and no further than the bound beyond.
-    reach = bound + TOLERANCE + np.abs(explained)
-    by_labels = beyond & (distance * explained > 0) & (np.abs(distance) <= reach)
+    # They explain a change between the windows, not how far the reference lies from a pin.
+    moved = np.clip((value - base.reference) * np.sign(explained), 0.0, np.abs(explained))
+    reach = bound + TOLERANCE + moved
+    by_labels = beyond & (moved > 0) & (distance * explained > 0) & (np.abs(distance) <= reach)
     seen = np.isfinite(value)
     return Window(
         value,

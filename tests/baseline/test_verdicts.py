@@ -100,3 +100,13 @@ def test_a_certain_window_against_an_uncertain_pin_has_the_pins_error():
     found = week(columns, base, BOUND, "drift", NOTHING)
     assert found.standard_error[0] == pytest.approx(0.003)
     assert found.p[0] == pytest.approx(stats.norm.cdf(-1.0), rel=1e-3)
+
+
+def test_labels_explain_what_changed_since_the_reference_and_not_a_distance_from_the_pin():
+    explained = np.array([0.02])
+    for mean_a, p in ((0.005, 1.0), (0.025, None)):
+        columns = accumulators() | {"mean_a": np.array([mean_a])}
+        base = baseline(columns, UNCORRELATED, pin(0.005))
+        found = week(columns, base, BOUND, "drift", explained)
+        assert found.beyond[0]
+        assert found.p[0] == pytest.approx(bound_p(0.02, 0.004, 24) if p is None else p)
