@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from calhard.assess.columns import RECENT, SHORT, Columns, pack
+from calhard.assess.columns import FLAT_SLOTS, RECENT, SHORT, Columns, pack
 from calhard.assess.panel import Panel
 from calhard.assess.sides import Side, Sides, deseasonalised, mirrored, winsorised
 from calhard.schema import Metric
@@ -63,14 +63,27 @@ def accumulate(panel: Panel, metric: Metric, cadence: int, heads: frozenset[str]
 def raw_columns(raw: Sides) -> Columns:
     """Moments and order statistics of the values as they were reported."""
     reference, analysis = raw.reference, raw.analysis
-    run = longest_run(mirrored(reference.x), reference.n)
     return {
         **pack("raw_a", reference.moments),
         **pack("raw_b", analysis.moments),
         "reference_median": reference.median,
-        "closing_run": closing_run(analysis.x, analysis.n).astype(np.float64),
-        "reference_run": run.astype(np.float64),
+        **run_columns(reference, analysis),
     }
+
+
+def run_columns(reference: Side, analysis: Side) -> Columns:
+    """Length of the run of one value that ends the analysis window.
+
+    Where it is long enough to be a flatline, also the longest run of the reference (else NaN).
+    """
+    rows, last = np.arange(len(analysis.n)), analysis.n - 1
+    closing = np.ones(len(rows))
+    again = np.flatnonzero(analysis.x[rows, last] == analysis.x[rows, np.maximum(last - 1, 0)])
+    closing[again] = closing_run(analysis.x[again], analysis.n[again])
+    longest = np.full(len(rows), np.nan)
+    stuck = np.flatnonzero(closing >= FLAT_SLOTS)
+    longest[stuck] = longest_run(mirrored(reference.x[stuck]), reference.n[stuck])
+    return {"closing_run": closing, "reference_run": longest}
 
 
 def level_columns(panel: Panel, clipped: Array, side: Sides) -> Columns:

@@ -14,6 +14,8 @@ Columns = dict[str, Array]
 
 SHORT = 24
 """Analysis windows with fewer slots have no variance or spectrum of their own."""
+FLAT_SLOTS = 24
+"""A source that repeats one value is stuck after at least so many slots."""
 RECENT = (1, 2, 3, 5, 7)
 """Last slots whose mean the level head tests in a short window."""
 NIGHTS = 7

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from calhard.assess.windows import Floats, Ints, Windows
@@ -66,10 +68,10 @@ class Panel:
     series: Ints
     x: Floats
     day: Floats
+    in_step: bool
     weight: Floats | None
     valid: Bools | None
     boundary: int
-    in_step: bool = False
 
     @property
     def reference(self) -> slice:
@@ -158,15 +160,48 @@ def _panel(
     as_of: int,
 ) -> Panel:
     first = ragged.split[groups] - boundary
-    index = first[:, None] + np.arange(width)
     begin, end = ragged.start[groups], ragged.stop[groups]
     dense = bool(np.all(begin == first) and np.all(end == first + width))
+    stride = int(first[1] - first[0]) if len(first) > 1 else width
+    if dense and ragged.row is None and np.all(np.diff(first) == stride):
+        return _in_place(ragged, timestamp, weights, groups, boundary, width, stride, as_of)
+    index = first[:, None] + np.arange(width)
     valid = None
     if not dense:
         valid = (index >= begin[:, None]) & (index < end[:, None])
         np.clip(index, begin[:, None], end[:, None] - 1, out=index)
     x = ragged.value[index]
     row = index if ragged.row is None else ragged.row[index]
-    day = (timestamp[row] - as_of) / MICROSECONDS_PER_DAY
     weight = None if weights is None else weights[row]
-    return Panel(groups, x, day, weight, valid, boundary, bool(np.all(day == day[:1])))
+    return Panel(groups, x, *_days(timestamp[row], as_of), weight, valid, boundary)
+
+
+def _in_place(
+    ragged: Ragged,
+    timestamp: Ints,
+    weights: Floats | None,
+    groups: Ints,
+    boundary: int,
+    width: int,
+    stride: int,
+    as_of: int,
+) -> Panel:
+    """Panel of windows that lie at equal distances: a view of the block, nothing is copied."""
+    first = int(ragged.split[groups[0]]) - boundary
+
+    def rows(flat: NDArray[Any]) -> NDArray[Any]:
+        step = flat.strides[0]
+        return as_strided(
+            flat[first:], (len(groups), width), (stride * step, step), writeable=False
+        )
+
+    weight = None if weights is None else rows(weights)
+    days = _days(rows(timestamp), as_of)
+    return Panel(groups, rows(ragged.value), *days, weight, None, boundary)
+
+
+def _days(timestamp: Ints, as_of: int) -> tuple[Floats, bool]:
+    """Days before as_of, shape (S, W), and whether all rows are the same (one row, repeated)."""
+    in_step = bool(np.all(timestamp == timestamp[:1]))
+    day = ((timestamp[:1] if in_step else timestamp) - as_of) / MICROSECONDS_PER_DAY
+    return np.broadcast_to(day, timestamp.shape), in_step

@@ -10,7 +10,7 @@ import numpy as np
 from calhard.assess.panel import Panel
 from calhard_kernels._array import Array
 from calhard_kernels.moments import Moments, moments
-from calhard_kernels.order import Sorted, winsorise
+from calhard_kernels.order import Sorted, clipping
 from calhard_kernels.season import remove_season
 
 HOURLY, DAILY = 0, 2
@@ -96,8 +96,9 @@ def deseasonalised(panel: Panel, raw: Sides, cadence: int) -> Sides:
 
 def winsorised(side: Sides) -> Array:
     """Return both sides clipped about their own median at ± 3·1.4826·MAD, as one panel again."""
-    parts = [
-        winsorise(s.x, s.median, s.ordered.deviation(s.median))
-        for s in (side.reference, side.analysis)
-    ]
-    return np.concatenate(parts, axis=1)
+    boundary = side.reference.x.shape[1]
+    clipped = np.empty((len(side.analysis.x), boundary + side.analysis.x.shape[1]))
+    for part, s in ((slice(0, boundary), side.reference), (slice(boundary, None), side.analysis)):
+        low, high = clipping(s.median, s.ordered.deviation(s.median))
+        np.clip(s.x, low[:, None], high[:, None], out=clipped[:, part])
+    return clipped

@@ -30,7 +30,7 @@ def slo_columns(panel: Panel, night_days: float) -> Columns:
         part = panel.reference if name == "a" else panel.analysis
         mean, kish = _weighted_mean(centred[:, part], weight[:, part] * mask)
         columns[f"mean_{name}"] = centre + mean
-        columns[f"kish_{name}"] = kish
+        columns[f"kish_{name}"] = np.broadcast_to(kish, mean.shape)
     return _renamed(columns) | _labels(panel, masks, known)
 
 
@@ -43,18 +43,21 @@ def _renamed(columns: Columns) -> Columns:
 
 
 def _masks(panel: Panel, night_days: float) -> dict[str, Array]:
-    """Validity as 0/1 of the reference (a), the analysis window (b) and each of its nights."""
-    shape = panel.x.shape
-    valid = np.ones(shape) if panel.valid is None else panel.valid.astype(np.float64)
+    """Validity as 0/1 of the reference (a), the analysis window (b) and each of its nights.
+
+    One row of each for all series of a dense panel in step.
+    """
+    rows = 1 if panel.in_step and panel.valid is None else len(panel.x)
+    valid = np.ones((rows, panel.x.shape[1])) if panel.valid is None else panel.valid.astype(float)
     a, b = valid[:, panel.reference], valid[:, panel.analysis]
-    night = np.floor(-panel.day[:, panel.analysis] / night_days)
+    night = np.floor(-panel.day[:rows, panel.analysis] / night_days)
     return {"a": a, "b": b, **{str(k): b * (night == k) for k in range(NIGHTS)}}
 
 
 def _weights(panel: Panel, masks: dict[str, Array]) -> tuple[Array, Array]:
-    """Return slot weights (S, W) and whether the labels of both windows are known (S,)."""
+    """Return slot weights, (S, W) or one row, and whether both windows' labels are known (S,)."""
     if panel.weight is None:
-        return np.ones(panel.x.shape), np.zeros(len(panel.x), np.bool_)
+        return np.ones((1, panel.x.shape[1])), np.zeros(len(panel.x), np.bool_)
     weight = np.where(np.isfinite(panel.weight), panel.weight, 0.0)
     total_a = np.sum(weight[:, panel.reference] * masks["a"], axis=1)
     total_b = np.sum(weight[:, panel.analysis] * masks["b"], axis=1)

@@ -90,9 +90,14 @@ class Clock:
 
 def rows_after(block: SeriesBlock, instant: int) -> Ints:
     """Return for each group the first row later than ``instant``, shape (G,)."""
-    late = np.concatenate(([0], np.cumsum(block.timestamp > instant)))
-    first: Ints = block.offsets[1:] - (late[block.offsets[1:]] - late[block.offsets[:-1]])
-    return first
+    low, high = block.offsets[:-1].copy(), block.offsets[1:].copy()
+    while np.any(low < high):  # bisection of all groups at once
+        middle = (low + high) >> 1
+        late = block.timestamp[np.minimum(middle, len(block.timestamp) - 1)] > instant
+        search = low < high
+        high = np.where(search & late, middle, high)
+        low = np.where(search & ~late, middle + 1, low)
+    return low
 
 
 def median_spacing(timestamp: Ints, start: Ints, stop: Ints) -> Floats:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calhard.assess.columns import Columns
+from calhard.assess.columns import FLAT_SLOTS, Columns
 from calhard.schema import MICROSECONDS_PER_DAY, STATUSES, Metric
 from calhard_kernels._array import Array, safe_divide
 
@@ -33,8 +33,8 @@ REMEDIES = (
     "mend the metric's source, or raise regression.bad_tolerance",
 )
 
-FLAT_SLOTS, FLAT_FACTOR = 24, 3.0
-"""A flatline is at least this long, and this many times the longest run in the reference."""
+FLAT_FACTOR = 3.0
+"""A flatline is at least this many times as long as the longest run in the reference."""
 STALE_SPACINGS = 3.0
 """A source is stale without a sample for more than this many of its own median spacings."""
 

@@ -123,11 +123,17 @@ def interquartile_range(x: Array, valid: Array | None = None) -> Array:
     return Sorted.of(x, valid).iqr
 
 
+def clipping(centre: Array, mad: Array, k: float = 3.0) -> tuple[Array, Array]:
+    """Return centre ± k·1.4826·MAD, where winsorising clips, shape (S,); ± ∞ where MAD = 0."""
+    xp = namespace(mad)
+    half = xp.where(mad > 0, k * MAD_TO_SD * mad, xp.full_like(mad, float("inf")))
+    return centre - half, centre + half
+
+
 def winsorise(x: Array, centre: Array, mad: Array, k: float = 3.0) -> Array:
     """Return ``x`` clipped to centre ± k·1.4826·MAD of its own series; MAD = 0 leaves it alone.
 
     ``x`` (S, W), ``centre`` and ``mad`` (S,), in the metric's unit.
     """
-    xp = namespace(x)
-    half = xp.where(mad > 0, k * MAD_TO_SD * mad, xp.full_like(mad, float("inf")))
-    return xp.clip(x, (centre - half)[:, None], (centre + half)[:, None])
+    low, high = clipping(centre, mad, k)
+    return namespace(x).clip(x, low[:, None], high[:, None])

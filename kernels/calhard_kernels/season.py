@@ -11,8 +11,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from calhard_kernels._array import Array, namespace, row_dot, running_maximum, safe_divide
+from calhard_kernels._array import zero_padding as zero
 from calhard_kernels.effective import ONE_SIDE, lag1_correlation
 from calhard_kernels.moments import Moments, anchor, lagged
 from calhard_kernels.special import f_p
@@ -87,15 +91,14 @@ def find_season(x: Array, phase: Array, n: Array, period: int) -> Season:
     """
     xp = namespace(x)
     valid = xp.arange(x.shape[1])[None, :] < n[:, None]
-    y = xp.where(valid, x - anchor(x, valid)[:, None], 0.0)
     calendar = _calendar(phase, valid, period)
-    grid = calendar.spread(y, float("inf"))
-    size = xp.sum(grid < float("inf"), axis=1)
-    effect = _effects(grid, size)
-    rest = xp.where(valid, y - _by_phase(effect, phase), 0.0)
-    white = y[:, 1:] - _phi(rest, valid, n)[:, None] * y[:, :-1]
-    white = xp.concatenate([xp.full_like(y[:, :1], float("inf")), white], axis=1)
-    p = _phase_p(calendar.spread(white, float("inf")))
+    mask = None if isinstance(calendar, _Shared) else valid
+    y = zero(x - anchor(x, mask)[:, None], mask)
+    effect = _effects(calendar.spread(y, float("inf")), xp.sum(calendar.held(0), axis=1))
+    rest = zero(y - _by_phase(effect, phase), mask)
+    white = y[:, 1:] - _phi(rest, mask, n)[:, None] * y[:, :-1]
+    white = xp.concatenate([xp.zeros_like(y[:, :1]), white], axis=1)
+    p = _phase_p(calendar.spread(white, 0.0), calendar.held(1))
     p = xp.where(n >= CYCLES * period, p, 1.0)
     return Season(effect, p, p <= SIGNIFICANCE)
 
@@ -114,7 +117,9 @@ def _calendar(phase: Array, valid: Array, period: int) -> _Shared | _Calendar:
 class _Shared:
     """A grid of (series, cycle, phase) that all rows fill from place ``first`` on, up or down."""
 
+    xp: Any
     first: int
+    slots: int
     up: bool
     shape: tuple[int, int, int]
 
@@ -127,16 +132,23 @@ class _Shared:
         if not up and not bool(xp.all(step == period - 1)):
             return None
         first = int(phase[0]) if up else period - 1 - int(phase[0])
-        return cls(first, up, (series, -(-(first + phase.shape[0]) // period), period))
+        slots = phase.shape[0]
+        return cls(xp, first, slots, up, (series, -(-(first + slots) // period), period))
 
     def spread(self, x: Array, padding: float) -> Array:
         """Return the values of a panel in the grid, ``padding`` where there is none."""
-        xp = namespace(x)
+        xp = self.xp
         series, cycles, period = self.shape
         grid = xp.full((series, cycles * period), padding)
         grid[:, self.first : self.first + x.shape[1]] = x
         grid = xp.reshape(grid, self.shape)
         return grid if self.up else grid[:, :, ::-1]
+
+    def held(self, skip: int) -> Array:
+        """Return where values stand from slot ``skip`` on, bool, (1, cycles, period)."""
+        place = np.arange(self.shape[1] * self.shape[2]).reshape(1, *self.shape[1:])
+        place = place if self.up else place[:, :, ::-1]
+        return self.xp.asarray((place >= self.first + skip) & (place < self.first + self.slots))
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +159,8 @@ class _Calendar:
     """Flat index of every valid value in the panel, shape (V,)."""
     target: Array
     """Flat index of the same value in the grid, shape (V,)."""
+    width: int
+    """Slots of a row of the panel."""
     shape: tuple[int, int, int]
 
     @classmethod
@@ -160,13 +174,21 @@ class _Calendar:
         cycles = int(xp.max(cycle)) + 1 if cycle.size else 1
         first = xp.arange(phase.shape[0])[:, None] * (cycles * period)
         target = xp.reshape(first + cycle * period + phase, (-1,))[source]
-        return cls(source, target, (phase.shape[0], cycles, period))
+        return cls(source, target, phase.shape[1], (phase.shape[0], cycles, period))
 
     def spread(self, x: Array, padding: float) -> Array:
         """Return the values of a panel in the grid, ``padding`` where there is none."""
         xp = namespace(x)
         grid = xp.full(math.prod(self.shape), padding)
         grid[self.target] = xp.reshape(x, (-1,))[self.source]
+        return xp.reshape(grid, self.shape)
+
+    def held(self, skip: int) -> Array:
+        """Return where values stand from each row's slot ``skip`` on, bool, (S, cycles, period)."""
+        xp = namespace(self.source)
+        late = self.source % self.width >= skip
+        grid = xp.zeros(math.prod(self.shape), dtype=bool)
+        grid[self.target[late]] = True
         return xp.reshape(grid, self.shape)
 
 
@@ -215,30 +237,28 @@ def _effects(grid: Array, size: Array) -> Array:
     return xp.where(enough, median - mean[:, None], 0.0)
 
 
-def _phi(rest: Array, valid: Array, n: Array) -> Array:
+def _phi(rest: Array, valid: Array | None, n: Array) -> Array:
     """Lag-1 correlation of what the effects leave."""
     xp = namespace(rest)
     size = n.astype(xp.float64)
     mean = safe_divide(xp.sum(rest, axis=1), size)
-    rest = xp.where(valid, rest - mean[:, None], 0.0)
+    rest = zero(rest - mean[:, None], valid)
     side = Moments(size, 0.0 * size, mean, row_dot(rest, rest), lagged(rest))
     return lag1_correlation((side,), ONE_SIDE).phi
 
 
-def _phase_p(grid: Array) -> Array:
-    """Test the phase effect by analysis of variance; empty places of the grid hold infinity.
+def _phase_p(grid: Array, held: Array) -> Array:
+    """Test the phase effect by analysis of variance; places that are not held are 0.
 
     Sums over cycles run in the row's order, whatever the grid's height.
     """
     xp = namespace(grid)
-    held = grid < float("inf")
-    grid = xp.where(held, grid, 0.0)
     size = xp.sum(held, axis=1)
     mean = xp.sum(grid, axis=1) / xp.maximum(size, 1)
     total = xp.sum(size, axis=1)
     centre = xp.sum(size * mean, axis=1) / xp.maximum(total, 1)
     between = xp.sum(size * (mean - centre[:, None]) ** 2, axis=1)
-    residual = xp.where(held, grid - mean[:, None, :], 0.0)
+    residual = (grid - mean[:, None, :]) * held
     within = xp.sum(xp.sum(residual * residual, axis=1), axis=1)
     phases = xp.sum(size > 0, axis=1)
     freedom = total - phases - 1.0
