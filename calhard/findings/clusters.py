@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from scipy.stats import poisson
 
 from calhard.schema import MICROSECONDS_PER_DAY
@@ -65,19 +66,18 @@ def by_model(findings: Sequence[Finding]) -> list[Cluster]:
     return clusters
 
 
-def fleet_wide(clusters: list[Cluster], models_total: int, as_of_us: int) -> list[Cluster]:
+def fleet_wide(clusters: Sequence[Cluster], models_total: int, as_of_us: int) -> list[Cluster]:
     """Merge clusters of many models that share an onset, the largest first.
 
     Clusters that nothing dates are merged by what they found instead: a fault that hits everything
     at once must not become one incident per model.
     """
     done: list[Cluster] = []
-    rest = list(clusters)
+    rest = sorted(clusters, key=lambda c: (c.onset or 0, c.models))
     for find in (_widest, _most_alike):
         while True:
             window = find(rest)
-            models = {m for c in window for m in c.models}
-            if not _is_fleet_wide(len(models), window, rest, models_total, as_of_us):
+            if not _is_fleet_wide(window, rest, models_total, as_of_us):
                 break
             merged = {id(c) for c in window}
             done.append(_merged(window))
@@ -104,34 +104,24 @@ def _most_alike(clusters: Sequence[Cluster]) -> list[Cluster]:
 
 
 def _widest(clusters: Sequence[Cluster]) -> list[Cluster]:
-    """The clusters of most models whose onsets lie within one gap."""
-    dated = sorted(
-        (c for c in clusters if c.onset is not None), key=lambda c: (c.onset or 0, c.models)
-    )
-    best: tuple[int, int, int] = (0, 0, 0)
-    begin, counts = 0, dict[str, int]()
-    for end, cluster in enumerate(dated):
-        for model in cluster.models:
-            counts[model] = counts.get(model, 0) + 1
-        while (cluster.onset or 0) - (dated[begin].onset or 0) > GAP_US:
-            for model in dated[begin].models:
-                counts[model] -= 1
-                if not counts[model]:
-                    del counts[model]
-            begin += 1
-        if len(counts) > best[0]:
-            best = (len(counts), begin, end + 1)
-    return dated[best[1] : best[2]]
+    """The most clusters whose onsets lie within one gap; ``clusters`` by onset.
+
+    Each is of a model of its own: those of one model lie further apart than a gap.
+    """
+    dated = [c for c in clusters if c.onset is not None]
+    if not dated:
+        return []
+    onset = np.array([c.onset for c in dated], np.int64)
+    size = np.searchsorted(onset, onset + GAP_US, side="right") - np.arange(len(onset))
+    begin = int(np.argmax(size))
+    return dated[begin : begin + int(size[begin])]
 
 
 def _is_fleet_wide(
-    models: int,
-    window: Sequence[Cluster],
-    clusters: Sequence[Cluster],
-    models_total: int,
-    as_of_us: int,
+    window: Sequence[Cluster], clusters: Sequence[Cluster], models_total: int, as_of_us: int
 ) -> bool:
     """Whether so many models in one gap are rarer than 1e-6 at the rate of the other onsets."""
+    models = len(window)
     if models < FLEET_MODELS:
         return False
     if models > FLEET_SHARE * models_total:

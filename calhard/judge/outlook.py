@@ -35,10 +35,10 @@ class Outlook:
     risk: Array
     """P(that mean is beyond its bound)."""
     breach_day: Array
-    """When the line crosses the bound; NaN if not within 14 days."""
+    """When the line crosses the bound, 0 where it lies beyond already; NaN if not in 14 days."""
     earliest_day: Array
     latest_day: Array
-    """The same for the ends of the slope's 95 % interval."""
+    """The same for the ends of the slope's 95 % interval; lines turn about the data's centre."""
 
 
 def outlook(
@@ -65,12 +65,11 @@ def outlook(
     law = forecast(fit, correlation, end - 0.5 * (slots - 1.0) * spacing, ahead, slots)
     quantile = t_quantile(law.df, COVERAGE_TAIL)
     risk = _beyond(law.mean, law.sd, law.df, base, bound, kind)
-    now = fit.level - fit.slope * fit.centre
     test = slope_test(fit, correlation)
     direction = np.sign(fit.slope)
     error = direction * test.error * t_quantile(test.df, COVERAGE_TAIL)
     days = [
-        _crossing(now, slope, direction, base, bound, kind)
+        _crossing(fit.level - slope * fit.centre, slope, direction, base, bound, kind)
         for slope in (fit.slope, fit.slope + error, fit.slope - error)
     ]
     return Outlook(
@@ -101,11 +100,11 @@ def _beyond(mean: Array, sd: Array, df: Array, base: Array, bound: Array, kind: 
 def _crossing(
     now: Array, slope: Array, direction: Array, base: Array, bound: Array, kind: str
 ) -> Array:
-    """Days from as_of until a line crosses the bound that lies ahead of it; NaN if too far."""
+    """Days from as_of until a line crosses the bound on its way, 0 if it has; NaN if too far."""
     target = bound if kind == "level" else base + direction * bound
     gap = (target - now) * direction
     speed = slope * direction
-    days = safe_divide(gap, np.where(speed > 0, speed, 0.0), otherwise=np.inf)
+    days = np.maximum(safe_divide(gap, np.where(speed > 0, speed, 0.0), otherwise=np.inf), 0.0)
     if kind == "level":
         days = np.where(direction > 0, days, np.inf)
-    return np.where((days >= 0) & (days <= LONGEST_DAYS), days, np.nan)
+    return np.where(days <= LONGEST_DAYS, days, np.nan)
