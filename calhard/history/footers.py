@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
@@ -20,33 +22,35 @@ def row_group_extents(
     """
     if file.kind != "parquet":
         return None
+    column = plan.source.get("model_id")
     try:
         with open_parquet(filesystem, file.path) as opened:
-            if "model_id" in plan.constants:
+            if column is None:
                 name, _ = decoded(plan.constants["model_id"].encode("utf-8", "surrogateescape"))
-                return _extents(opened.metadata, index, name)
-            return _extents(opened.metadata, index, None, plan.source["model_id"])
+                ends: list[tuple[object, object]] = [(name, name)] * opened.num_row_groups
+            else:
+                ends = [_ends(opened, group, column) for group in range(opened.num_row_groups)]
+            rows = [opened.metadata.row_group(g).num_rows for g in range(opened.num_row_groups)]
     except FAULTS:
         return None  # the shard that reads the file tells what is wrong with it
-
-
-def _extents(
-    metadata: pq.FileMetaData, file: int, constant: str | None, column: str = ""
-) -> list[Extent] | None:
-    names = [metadata.schema.column(i).path for i in range(metadata.num_columns)]
-    if constant is None and column not in names:
-        return None
-    row, found = 0, []
-    for group in range(metadata.num_row_groups):
-        part = metadata.row_group(group)
-        ends = (constant, constant)
-        if constant is None and part.num_rows:
-            statistics = part.column(names.index(column)).statistics
-            ends = (None, None) if statistics is None else (statistics.min, statistics.max)
-        if part.num_rows:
-            low, high = ends
-            if not isinstance(low, str) or not isinstance(high, str) or low > high:
-                return None
-            found.append(Extent(file, group, row, part.num_rows, low, high))
-        row += part.num_rows
+    first = [0, *accumulate(rows)]
+    found = []
+    for group, (low, high) in enumerate(ends):
+        if not rows[group]:
+            continue
+        if not isinstance(low, str) or not isinstance(high, str) or low > high:
+            return None
+        found.append(Extent(index, group, first[group], rows[group], low, high))
     return found
+
+
+def _ends(opened: pq.ParquetFile, group: int, column: str) -> tuple[object, object]:
+    """The least and greatest value that a row group's footer names, None where it does not."""
+    part = opened.metadata.row_group(group)
+    names = [opened.metadata.schema.column(i).path for i in range(opened.metadata.num_columns)]
+    if column not in names or not part.num_rows:
+        return None, None
+    # Reading a row raises what asking pyarrow for a damaged column's statistics would abort on.
+    next(opened.iter_batches(1, row_groups=[group], columns=[column], use_threads=False))
+    statistics = part.column(names.index(column)).statistics
+    return (None, None) if statistics is None else (statistics.min, statistics.max)

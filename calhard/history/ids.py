@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from calhard.history.convert import to_text, words_of
+from calhard.history.account import DAMAGED
+from calhard.history.convert import ColumnError, to_text, words_of
 
 Ints = NDArray[np.int64]
 Codes = NDArray[np.int32]
@@ -72,12 +73,20 @@ class Names:
 
     @classmethod
     def of(cls, column: pa.Array) -> Names:
-        """Return the names of a column; a dictionary is decoded once, and only what is used."""
+        """Return the names of a column; of a large dictionary only what is used is decoded.
+
+        Raises
+        ------
+        ColumnError
+            A row points outside of the dictionary: the file is damaged.
+        """
         encoded = to_text(column)
         indices, dictionary = encoded.indices, encoded.dictionary
         if indices.null_count:
             indices = indices.cast(pa.int64()).fill_null(-1)
         index = indices.to_numpy(zero_copy_only=False)
+        if len(index) and not -1 <= int(index.min()) <= int(index.max()) < len(dictionary):
+            raise ColumnError("cannot be read: a name points outside of its dictionary", DAMAGED)
         if len(dictionary) > len(index):
             used, place = np.unique(index[index >= 0], return_inverse=True)
             index = np.where(index >= 0, 0, -1)
