@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,37 @@ class BatchSink:
         if self._writer is not None:
             self._writer.close()
         self._file.close()
+
+
+PILE = 4_096
+"""Groups judged at once: each head is one call for all of them."""
+
+
+class Pile:
+    """Gathers the batches of several blocks and writes them as one, groups and series alike."""
+
+    def __init__(self, keys: BatchSink, series: BatchSink) -> None:
+        self._keys, self._series = keys, series
+        self._groups: list[pa.RecordBatch] = []
+        self._rows: list[pa.RecordBatch] = []
+        self._height = 0
+
+    def add(self, groups: pa.RecordBatch, series: pa.RecordBatch) -> None:
+        """Add a block's groups and its series, whose ``group`` counts from the block's first."""
+        place = series.schema.get_field_index("group")
+        shifted = pc.add(series.column(place), self._height)
+        self._groups.append(groups)
+        self._rows.append(series.set_column(place, "group", shifted))
+        self._height += groups.num_rows
+        if self._height >= PILE:
+            self.write()
+
+    def write(self) -> None:
+        """Write what is there."""
+        if self._groups:
+            self._keys.write(pa.concat_batches(self._groups))
+            self._series.write(pa.concat_batches(self._rows))
+        self._groups, self._rows, self._height = [], [], 0
 
 
 def read_batches(path: Path) -> Iterator[pa.RecordBatch]:

@@ -18,7 +18,7 @@ from calhard.history import (
 )
 from calhard.judge.batch import judge_batch
 from calhard.judge.ruling import Ruling, ScoreSketch
-from calhard.pipeline.shardfile import BatchSink, ShardFiles, read_batches
+from calhard.pipeline.shardfile import BatchSink, Pile, ShardFiles, read_batches
 from calhard.plan.globs import matched
 from calhard.series import SeriesBlock
 
@@ -69,14 +69,14 @@ class AssessShard:
         sketch = CorrelationSketch.zero(len(self.rules.metrics))
         groups, retired = 0, set[str]()
         with BatchSink(files.path("groups")) as keys, BatchSink(files.path("series")) as series:
+            pile = Pile(keys, series)
             for found in read_blocks(spec, reading, account):
                 block = self._in_service(found, account, retired)
                 if not len(block):
                     continue
-                group_batch, series_batch = assess_block(block, self.rules, sketch)
-                keys.write(group_batch)
-                series.write(series_batch)
+                pile.add(*assess_block(block, self.rules, sketch))
                 groups += len(block)
+            pile.write()
         return Assessed(spec, reading.excluded, groups, sketch, account, frozenset(retired))
 
     def _in_service(
