@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import floor
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from calhard.report.names import display_name
@@ -86,44 +85,54 @@ def _young(counts: Mapping[str, int]) -> str:
 def terminal_summary(night: NightReport, console: Console, where: str = "") -> None:
     """Print the night: its verdict, its incidents by urgency, its coverage, where to look."""
     summary = night.summary
-    style = {"healthy": "bold green", "unhealthy": "bold red"}.get(
-        summary["verdict"], "bold yellow"
-    )
-    console.print(Text(f"{night.night}  {summary['verdict'].upper()}", style=style))
+    verdict = _headline(summary)
+    style = {"healthy": "bold green", "unhealthy": "bold red"}.get(verdict, "bold yellow")
+    console.print(Text(f"{night.night}  {verdict.upper()}", style=style))
     console.print(Text(summary["sentence"]))
     for reason in reasons(summary):
         console.print(Text(f"  • {reason}", style="yellow"))
     rows = night.rows("incidents", SHOWN)
     if rows:
-        console.print(_incidents(rows))
+        console.print()
+        for row in rows:
+            console.print(_incident(row))
         rest = night.tables["incidents"].num_rows - len(rows)
         if rest > 0:
             console.print(Text(f"… and {count(rest, 'more incident')}", style="dim"))
-    console.print(Text(_coverage(summary)))
+        console.print()
+    for line in _coverage(summary):
+        console.print(Text(line))
     if where:
         console.print(Text(f"Look at {display_name(where, LONGEST_PATH)}"))
 
 
-def _incidents(rows: list[dict[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("severity", "incident", "since", "findings"):
-        table.add_column(name, justify="right" if name == "findings" else "left")
-    for row in rows:
-        table.add_row(
-            Text(row["severity"], style=STYLES[row["severity"]]),
-            Text(display_name(row["title"], 100)),
-            Text(instant(row["onset"])),
-            Text(f"{row['findings']:,}"),
-        )
-    return table
+def _headline(summary: Mapping[str, Any]) -> str:
+    """The verdict; where findings are confirmed, nobody reads "healthy" first."""
+    confirmed = summary["counts"]["regressions"] + summary["counts"]["violations"]
+    healthy = summary["verdict"] == "healthy"
+    return "needs attention" if healthy and confirmed else str(summary["verdict"])
 
 
-def _coverage(summary: Mapping[str, Any]) -> str:
-    counts, met = summary["counts"], summary["compliance"]
-    return (
-        f"Coverage {percent(summary['coverage']['share'])}: "
-        f"{counts['ok'] + counts['failed']:,} series audited, {counts['failed']:,} of them failed; "
-        f"{counts['indeterminate']:,} indeterminate, {counts['insufficient']:,} too young; "
-        f"{counts['rows']:,} rows read, {counts['rows_rejected']:,} rejected. "
-        f"Compliance over 7 nights {percent(met['rate'], 2)} (goal {percent(met['goal'], 0)})."
+def _incident(row: Mapping[str, Any]) -> Text:
+    """One incident on a line that is never cut short: how urgent, since when, what, how much."""
+    since = "not dated" if row["onset"] is None else f"since {instant(row['onset'])}"
+    return Text.assemble(
+        (f"{row['severity']:<9} ", STYLES[row["severity"]]),
+        f"{since:<27} {display_name(row['title'], 160)} ({count(row['findings'], 'finding')})",
     )
+
+
+def _coverage(summary: Mapping[str, Any]) -> Iterator[str]:
+    """What the verdict rests on."""
+    counts, met = summary["counts"], summary["compliance"]
+    parts = [
+        f"{count(counts['ok'] + counts['failed'], 'series', 'series')} audited",
+        f"{counts['failed']:,} of them silent, flat or not a number" if counts["failed"] else "",
+        f"{counts['indeterminate']:,} indeterminate" if counts["indeterminate"] else "",
+        f"{counts['insufficient']:,} too young" if counts["insufficient"] else "",
+        f"{count(counts['rows'], 'row')} read, {counts['rows_rejected']:,} rejected",
+    ]
+    yield f"Coverage {percent(summary['coverage']['share'])}: {', '.join(filter(None, parts))}."
+    if met["rate"] is not None:
+        rate, goal = percent(met["rate"], 2), percent(met["goal"], 0)
+        yield f"SLOs were met in {rate} of the week's model-class nights (goal {goal})."
