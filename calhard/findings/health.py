@@ -141,7 +141,8 @@ def fleet_health(
         (coverage < coverage_bound, _short_of(coverage, coverage_bound)),
         (
             bool(broken),
-            f"λ above {cap:g} in {broken}: the null is broken or many are failing",
+            f"λ above {cap:g} in {broken}: more is off there than chance explains; many series "
+            "are failing, or the tests' assumptions do not hold",
         ),
     ]
     reasons = tuple(text for holds, text in found if holds)

@@ -125,9 +125,10 @@ def _incident(row: Mapping[str, Any]) -> Text:
 def _coverage(summary: Mapping[str, Any]) -> Iterator[str]:
     """What the verdict rests on."""
     counts, met = summary["counts"], summary["compliance"]
+    failed = f"{counts['failed']:,} of them failed (silent, flat, not a number, forbidden events)"
     parts = [
         f"{count(counts['ok'] + counts['failed'], 'series', 'series')} audited",
-        f"{counts['failed']:,} of them silent, flat or not a number" if counts["failed"] else "",
+        failed if counts["failed"] else "",
         f"{counts['indeterminate']:,} indeterminate" if counts["indeterminate"] else "",
         f"{counts['insufficient']:,} too young" if counts["insufficient"] else "",
         f"{count(counts['rows'], 'row')} read, {counts['rows_rejected']:,} rejected",
