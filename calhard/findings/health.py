@@ -141,8 +141,7 @@ def fleet_health(
         (coverage < coverage_bound, _short_of(coverage, coverage_bound)),
         (
             bool(broken),
-            f"λ above {cap:g} in {broken}: more is off there than chance explains; many series "
-            "are failing, or the tests' assumptions do not hold",
+            f"λ above {cap:g} in {broken}: more is off there than chance explains",
         ),
     ]
     reasons = tuple(text for holds, text in found if holds)

@@ -37,8 +37,9 @@ def verdict_sentence(summary: Mapping[str, Any]) -> str:
         found = f"{_confirmed(counts)} in {scope}"
         return f"Calibration of {fleet}{whole} needs attention: {found}.{missing}"
     if summary["reasons"]:
-        why = "; ".join(reasons(summary))
-        return f"Nothing is confirmed in {scope} of {fleet}, but: {why}.{missing}"
+        others = [r for r in reasons(summary) if not (missing and r.startswith("coverage "))]
+        why = f", but: {'; '.join(others)}" if others else ""
+        return f"Nothing is confirmed in {scope} of {fleet}{why}.{missing}"
     return f"Calibration of {fleet} is healthy: nothing confirmed in {scope}.{_young(counts)}"
 
 

@@ -34,7 +34,7 @@ def test_a_healthy_night_ends_with_0_and_says_so(run, healthy, tmp_path):
     ended = audit(run, healthy, tmp_path)
     assert ended.code == 0
     assert f"{NIGHT}  HEALTHY" in ended.out
-    assert "is healthy: nothing confirmed in 21 series of 3 models." in ended.out
+    assert "is healthy: nothing confirmed in 21 audited series of 3 models." in ended.out
 
 
 def test_quiet_is_silent_when_all_is_well(run, healthy, tmp_path):
@@ -46,7 +46,7 @@ def test_quiet_is_silent_when_all_is_well(run, healthy, tmp_path):
 def test_findings_end_with_1_even_when_quiet_and_are_told(run, broken, tmp_path):
     ended = audit(run, broken, tmp_path, "--quiet")
     assert ended.code == 1
-    assert f"{NIGHT}  UNHEALTHY" in ended.out
+    assert ended.out.startswith(f"{NIGHT}  NEEDS ATTENTION\n")
     assert "model-0000" in ended.out
     assert ended.err == ""
 

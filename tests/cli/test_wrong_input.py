@@ -34,8 +34,8 @@ def test_a_csv_with_another_header(run, tmp_path):
     ended = audit(run, tmp_path / "h.csv", tmp_path / "out")
     assert ended.code == 4
     *_, told = lines(ended)
-    assert 'h.csv: column "model_id" is missing; found model, class_id, timestamp, aece' in told
-    assert '[calibration.hardening.columns] model_id = "your_column"' in told
+    assert 'h.csv: column "model_id" is missing; found "model"' in told
+    assert '[calibration.hardening.columns] model_id = "model"' in told
     assert not (tmp_path / "out").exists()
 
 
@@ -94,7 +94,8 @@ def test_an_output_folder_within_a_file(run, healthy, tmp_path):
     ended = audit(run, healthy, tmp_path / "file" / "out")
     assert ended.code == 4
     *_, told = lines(ended)
-    assert "a file stands where a folder is needed; choose another --out" in told
+    assert "a file stands where a folder is needed" in told
+    assert told.endswith("choose another --out")
 
 
 def test_a_configuration_that_is_not_there(run, healthy, tmp_path):
