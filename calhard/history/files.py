@@ -15,6 +15,7 @@ from pyarrow import csv
 
 from calhard.errors import InputError
 from calhard.history.columns import ColumnPlan
+from calhard.history.convert import value_type
 
 BATCH_ROWS = 2**17
 SUFFIXES = {
@@ -163,16 +164,31 @@ def read_schema(filesystem: pafs.FileSystem, file: HistoryFile) -> pa.Schema:
         The file is damaged, or of another kind than its name says.
     """
     try:
-        if file.kind == "parquet":
-            with open_parquet(filesystem, file.path) as opened:
-                return opened.schema_arrow
-        if file.kind == "ipc":
-            with filesystem.open_input_file(file.path) as raw, pa.ipc.open_file(raw) as opened:
-                return opened.schema
-        with filesystem.open_input_stream(file.path) as raw, csv.open_csv(raw) as opened:
-            return opened.schema
+        schema = _schema_of(filesystem, file)
+        for field in schema:  # raises where a name or a zone is not UTF-8
+            _ = field.name, getattr(value_type(field.type), "tz", None)
     except FAULTS as e:
         raise Unreadable.of(e) from e
+    return schema
+
+
+def _schema_of(filesystem: pafs.FileSystem, file: HistoryFile) -> pa.Schema:
+    if file.kind == "parquet":
+        with open_parquet(filesystem, file.path) as opened:
+            _check_rows(opened.metadata)
+            return opened.schema_arrow
+    if file.kind == "ipc":
+        with filesystem.open_input_file(file.path) as raw, pa.ipc.open_file(raw) as opened:
+            return opened.schema
+    with filesystem.open_input_stream(file.path) as raw, csv.open_csv(raw) as opened:
+        return opened.schema
+
+
+def _check_rows(metadata: pq.FileMetaData) -> None:
+    """Raise where a footer contradicts itself; no checksum guards it, and rows would be lost."""
+    rows = sum(metadata.row_group(g).num_rows for g in range(metadata.num_row_groups))
+    if rows != metadata.num_rows:
+        raise ValueError(f"row groups of {rows} rows where the footer says {metadata.num_rows}")
 
 
 def read_batches(

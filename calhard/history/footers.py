@@ -45,12 +45,19 @@ def row_group_extents(
 
 
 def _ends(opened: pq.ParquetFile, group: int, column: str) -> tuple[object, object]:
-    """The least and greatest value that a row group's footer names, None where it does not."""
-    part = opened.metadata.row_group(group)
-    names = [opened.metadata.schema.column(i).path for i in range(opened.metadata.num_columns)]
-    if column not in names or not part.num_rows:
+    """The least and greatest value that a row group's footer names, None where it does not.
+
+    Of some damaged footers pyarrow cannot make an exception: asked for statistics it ends the
+    process. Reading a row raises properly, and the types are compared beforehand.
+    """
+    part, schema = opened.metadata.row_group(group), opened.metadata.schema
+    place = next((i for i in range(len(schema)) if schema.column(i).path == column), None)
+    if place is None or not part.num_rows:
         return None, None
-    # Reading a row raises what asking pyarrow for a damaged column's statistics would abort on.
-    next(opened.iter_batches(1, row_groups=[group], columns=[column], use_threads=False))
-    statistics = part.column(names.index(column)).statistics
-    return (None, None) if statistics is None else (statistics.min, statistics.max)
+    rows = opened.iter_batches(1, row_groups=[group], columns=[column], use_threads=False)
+    if next(rows, None) is None:
+        return None, None
+    chunk = part.column(place)
+    if chunk.physical_type != schema.column(place).physical_type or chunk.statistics is None:
+        return None, None
+    return chunk.statistics.min, chunk.statistics.max

@@ -129,8 +129,8 @@ class History:
         """Return the newest timestamp not beyond the clock and its skew, None without any.
 
         Reads the timestamp column alone (some 2 ns a row); a file that cannot be read has none.
-        Footers are not asked: no checksum guards their statistics, a wrong one would move the night,
-        and pyarrow ends the process over some damaged ones instead of raising.
+        Footers are not asked: no checksum guards their statistics, a wrong one would move the
+        night, and pyarrow ends the process over some damaged ones instead of raising.
         """
         latest = now_us + self.clock_skew_us
         newest = [self._newest(i, latest) for i in range(len(self.files))]
@@ -187,7 +187,7 @@ class History:
                         counts[constant] += len(column)
                     else:
                         counts.update(_counted(Names.of(column)))
-            except (pa.ArrowException, Unreadable):
+            except (pa.ArrowException, Unreadable, ColumnError):
                 continue  # the shard that reads the file tells what is wrong with it
         return counts
 
