@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Generator, Sequence
+from typing import Protocol, TypeAlias, TypeVar
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+
+Results: TypeAlias = Generator[Result, None, None]
+"""Results as they come; closing it ends what still computes."""
 
 Progress = Callable[[str, int, int, int], None]
 """Called as ``progress(stage, done, total, rows)``; done and total count shards."""
@@ -20,10 +23,11 @@ class Engine(Protocol):
         """A short name for the manifest."""
         ...
 
-    def map(self, function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
+    def map(self, function: Callable[[Task], Result], tasks: Sequence[Task]) -> Results[Result]:
         """Yield ``function(task)`` of every task, in the order of the tasks.
 
         ``function`` is a module-level function or a picklable callable; a task that raises ends
-        the iteration with that error, and no further result is yielded.
+        the iteration with that error, and no further result is yielded. Closing the iteration ends
+        the workers, whatever they are at.
         """
         ...

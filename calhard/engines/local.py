@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
-from calhard.engines.base import Result, Task
+from calhard.engines.base import Result, Results, Task
 from calhard.errors import CalhardError
 
 CONTEXT = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
@@ -50,7 +50,7 @@ class LocalEngine:
         """``local``."""
         return "local"
 
-    def map(self, function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
+    def map(self, function: Callable[[Task], Result], tasks: Sequence[Task]) -> Results[Result]:
         """Yield ``function(task)`` of every task, in the order of the tasks.
 
         Raises

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 from operator import add
@@ -13,7 +14,7 @@ from typing import TypeVar
 from calhard.assess.block import Rules
 from calhard.assess.correlation import CorrelationSketch
 from calhard.assess.windows import Clock
-from calhard.engines import Engine, LocalEngine, Progress
+from calhard.engines import Engine, LocalEngine, Progress, Results
 from calhard.errors import InputError
 from calhard.history import History, RowAccount, ShardSpec
 from calhard.judge.pinned import PinnedBaselines
@@ -156,22 +157,23 @@ def _write_series(
 ) -> None:
     """Write the values of the kept groups, in the order of their names."""
     done = _told(engine.map(keep, shards), "series", [kept.spec for kept in shards], progress)
-    with writer.parts("series", series_schema(keep.rules.metrics)) as sink:
+    with writer.parts("series", series_schema(keep.rules.metrics)) as sink, closing(done):
         for index in done:
             for batch in drain_batches(ShardFiles(keep.folder, index).path("windows")):
                 sink.write(batch)
 
 
 def _told(
-    results: Iterator[Result], stage: str, shards: Sequence[ShardSpec], progress: Progress
-) -> Iterator[Result]:
-    """Pass results on and tell how far they are."""
-    progress(stage, 0, len(shards), 0)
-    rows = 0
-    for done, (result, shard) in enumerate(zip(results, shards, strict=True), start=1):
-        rows += shard.rows
-        progress(stage, done, len(shards), rows)
-        yield result
+    results: Results[Result], stage: str, shards: Sequence[ShardSpec], progress: Progress
+) -> Results[Result]:
+    """Pass results on and tell how far they are; workers end with it, whatever ends it."""
+    with closing(results):
+        progress(stage, 0, len(shards), 0)
+        rows = 0
+        for done, (result, shard) in enumerate(zip(results, shards, strict=True), start=1):
+            rows += shard.rows
+            progress(stage, done, len(shards), rows)
+            yield result
 
 
 def _nothing(history: History, account: RowAccount) -> str:

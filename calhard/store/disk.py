@@ -40,8 +40,8 @@ def make_folder(path: Path) -> None:
 class _File(io.RawIOBase):
     """A new file, written by `os.write`."""
 
-    def __init__(self, path: Path) -> None:
-        self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    def __init__(self, handle: int) -> None:
+        self._handle = handle
 
     def writable(self) -> bool:
         return True
@@ -57,7 +57,8 @@ class _File(io.RawIOBase):
 
 def create(path: Path) -> BinaryIO:
     """Open a new file for writing."""
-    return cast("BinaryIO", io.BufferedWriter(_File(path), BUFFER))
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    return cast("BinaryIO", io.BufferedWriter(_File(handle), BUFFER))
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -20,6 +20,10 @@ def die_at_three(x):
     return x
 
 
+def die(_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def process(_):
     return os.getpid()
 
