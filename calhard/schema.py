@@ -41,6 +41,12 @@ class Metric:
     importance: float = 1.0
 
     @property
+    def slo(self) -> str:
+        """How its SLO reads it: ``bound``, but ``floor`` for a level that must not fall below."""
+        falls = self.bound == "level" and self.direction == "lower_is_worse"
+        return "floor" if falls else self.bound
+
+    @property
     def is_count(self) -> bool:
         """Whether the column counts events that must not happen."""
         return self.bound == "zero"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calhard.findings.severity import TOLERANCE, violation_severity
-from calhard.findings.violations import drift_direction
+from calhard.findings.violations import drift_direction, mirrored
 
 if TYPE_CHECKING:
     from calhard.plan import AuditPlan
@@ -56,10 +56,12 @@ def snapshot_violations(
             continue
         warn, fail = plan.threshold(name, model_id, class_id)
         drift = value - base if metric.bound == "drift" and base is not None else value
-        size = abs(drift) if metric.bound == "drift" else drift
+        level = float(mirrored(metric, np.array(value), np.array(warn)))
+        size = abs(drift) if metric.bound == "drift" else level
         sound = bool(np.isfinite(value)) and metric.low <= value <= metric.high
         if not sound or size > warn + TOLERANCE:
-            row = (np.array([v]) for v in (drift, value, warn, fail))
+            moved = drift if metric.bound == "drift" else level
+            row = (np.array([v]) for v in (moved, value, warn, fail))
             severity = violation_severity(name, *row)[0]
             failed = name == "merged_bin_rate" and value > fail + TOLERANCE
             direction = drift_direction(metric, np.array([drift]))[0] if sound else "worse"

@@ -51,7 +51,7 @@ def _of_metric(
         name, table["model_id"].to_pylist(), table["class_id"].to_pylist()
     )
     value, base = floats(table, f"{window}_value"), floats(table, "baseline_value")
-    drift = value - base if metric.bound == "drift" else value
+    drift = value - base if metric.bound == "drift" else mirrored(metric, value, warn)
     size = np.abs(drift) if metric.bound == "drift" else drift
     rows = np.flatnonzero(np.nan_to_num(size, nan=-np.inf) > warn + TOLERANCE)
     if not len(rows):
@@ -78,6 +78,11 @@ def _of_metric(
         [columns.get(n, table[n] if n in table.schema.names else None) for n in VIOLATIONS.names],
         schema=VIOLATIONS,
     )
+
+
+def mirrored(metric: Metric, value: Floats, bound: Floats) -> Floats:
+    """Return a level as if too much of it were the worse: a floor is mirrored about its bound."""
+    return 2.0 * bound - value if metric.slo == "floor" else value
 
 
 def drift_direction(metric: Metric, drift: Floats) -> list[str]:

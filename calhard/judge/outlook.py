@@ -54,8 +54,8 @@ def outlook(
     Parameters
     ----------
     correlation : of the slope head, shrunk
-    base, bound : baseline and SLO bound; a ``level`` bound has no baseline
-    kind : ``drift`` or ``level``
+    base, bound : baseline and SLO bound; only a ``drift`` has a baseline
+    kind : ``drift``, ``level`` or ``floor``, see `Metric.slo`
     """
     fit = trend_of(columns, columns["n_reference"] + columns["n_analysis"])
     spacing = np.maximum(columns["spacing"] / MICROSECONDS_PER_DAY, 1e-6)
@@ -84,15 +84,12 @@ def t_quantile(df: Array, tail: float) -> Array:
 
 
 def _beyond(mean: Array, sd: Array, df: Array, base: Array, bound: Array, kind: str) -> Array:
-    """P(|X − base| > bound) or P(X > bound) of a location-scale t law; a step at sd = 0."""
+    """P(|X − base| > bound), P(X > bound) or P(X < bound) of a t law; a step at sd = 0."""
     scale = np.where(sd > 0, sd, 1.0)
-    if kind == "level":
-        high, low = mean - bound, np.full_like(mean, -np.inf)
-    else:
-        high, low = mean - base - bound, base - bound - mean
-    risk = student_t_sf(-high / scale, df)
-    if kind != "level":
-        risk = risk + student_t_sf(-low / scale, df)
+    nowhere = np.full_like(mean, -np.inf)
+    high = {"level": mean - bound, "drift": mean - base - bound}.get(kind, nowhere)
+    low = {"floor": bound - mean, "drift": base - bound - mean}.get(kind, nowhere)
+    risk = student_t_sf(-high / scale, df) + student_t_sf(-low / scale, df)
     certain = ((high > 0) | (low > 0)).astype(np.float64)
     return np.where(sd > 0, np.minimum(risk, 1.0), certain)
 
@@ -101,10 +98,10 @@ def _crossing(
     now: Array, slope: Array, direction: Array, base: Array, bound: Array, kind: str
 ) -> Array:
     """Days from as_of until a line crosses the bound on its way, 0 if it has; NaN if too far."""
-    target = bound if kind == "level" else base + direction * bound
+    target = base + direction * bound if kind == "drift" else bound
     gap = (target - now) * direction
     speed = slope * direction
     days = np.maximum(safe_divide(gap, np.where(speed > 0, speed, 0.0), otherwise=np.inf), 0.0)
-    if kind == "level":
-        days = np.where(direction > 0, days, np.inf)
+    if kind != "drift":
+        days = np.where(direction == (-1.0 if kind == "floor" else 1.0), days, np.inf)
     return np.where(days <= LONGEST_DAYS, days, np.nan)

@@ -132,16 +132,17 @@ def _compare(
     kind: str,
     explained: Array,
 ) -> Window:
-    if kind == "level":
-        distance, total, freedom = value, variance, df
-        beyond = value > bound + TOLERANCE
+    if kind != "drift":
+        sign = -1.0 if kind == "floor" else 1.0
+        distance, total, freedom, bound = sign * value, variance, df, sign * bound
+        beyond = distance > bound + TOLERANCE
     else:
         distance, total = value - base.mean, variance + base.mean_variance
         freedom = _welch_df(variance, df, base)
         beyond = np.abs(distance) > bound + TOLERANCE
     error = np.sqrt(total)
     freedom = 1.0 / (1.0 / freedom + 2.0 * base.v)
-    p = _bound_p(distance, bound, error, freedom, two_sided=kind != "level")
+    p = _bound_p(distance, bound, error, freedom, two_sided=kind == "drift")
     p = np.where(error > 0, p, np.where(beyond, 0.0, 1.0))
     # τ is what labels explain at most: any change towards it and no further than the bound beyond.
     # They explain a change between the windows, not how far the reference lies from a pin.

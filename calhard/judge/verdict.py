@@ -13,6 +13,7 @@ from calhard.judge.heads import Head, judge_heads, level_test, shrunk_correlatio
 from calhard.judge.outlook import outlook, t_quantile
 from calhard.judge.pinned import Pin
 from calhard.judge.ruling import Ruling, scan_null
+from calhard.judge.selection import DRIFT, is_worse
 from calhard.judge.slo import Baseline, Window, baseline, nights, tau_shift, week
 from calhard.judge.status import FAILED, OK, Status, Tolerance, judge_status
 from calhard.schema import HEADS, Metric
@@ -180,8 +181,9 @@ def _slo(
 ) -> Columns:
     shift = tau_shift(columns)
     explained = np.where(np.isfinite(shift) & (metric.name in CALIBRATION_ERRORS), shift, 0.0)
-    whole = week(columns, base, bound, metric.bound, explained)
-    single = nights(columns, base, bound, metric.bound, explained)
+    whole = week(columns, base, bound, metric.slo, explained)
+    single = nights(columns, base, bound, metric.slo, explained)
+    broken = [night.beyond & _for_worse(metric, night.value - base.mean) for night in single]
     found = {
         "baseline_value": base.mean,
         "pinned": base.pinned.astype(np.float64),
@@ -191,10 +193,10 @@ def _slo(
         **_window("week", whole),
         **_window("night", single[0]),
         **{f"night_p_{k}": single[k].p for k in range(NIGHTS)},
-        **{f"night_beyond_{k}": single[k].beyond.astype(np.float64) for k in range(NIGHTS)},
+        **{f"night_beyond_{k}": broken[k].astype(np.float64) for k in range(NIGHTS)},
     }
     if "slope" in correlations:
-        law = outlook(columns, correlations["slope"], base.mean, bound, metric.bound, horizon_days)
+        law = outlook(columns, correlations["slope"], base.mean, bound, metric.slo, horizon_days)
         found |= {
             "predicted_value": law.value,
             "interval_low": law.low,
@@ -205,6 +207,13 @@ def _slo(
             "breach_latest_day": law.latest_day,
         }
     return found
+
+
+def _for_worse(metric: Metric, drift: Array) -> Array:
+    """Whether a value beyond its bound is so for the worse; a better night costs no budget."""
+    if metric.bound != "drift":
+        return np.ones(len(drift), np.bool_)
+    return is_worse(metric.direction, np.full(len(drift), DRIFT), drift)
 
 
 def _window(name: str, window: Window) -> Columns:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calhard.assess.columns import pack
-from calhard.findings import violations
+from calhard.findings import early_warnings, snapshot_violations, violations
 from calhard.judge.slo import baseline, tau, tau_shift, week
 from calhard.plan import AuditPlan
 from calhard.simulate import healthy_series
@@ -270,3 +270,44 @@ def test_overrides_set_the_bound_of_the_models_they_name():
     result = audit_blocks([block(x)], plan=plan)
     table = violations(result.candidates, plan, slo_p_threshold=0.0)
     assert set(table["model_id"].to_pylist()) == {"m000000"}
+
+
+ACCURACY = AuditPlan.from_text(
+    """
+    [calibration.hardening.metrics.accuracy]
+    direction = "lower_is_worse"
+    bound = "level"
+    threshold = 0.9
+    """
+)
+
+
+@pytest.mark.parametrize(("after", "broken"), [(0.95, False), (0.9, False), (0.89, True)])
+def test_a_level_that_is_worse_when_lower_has_a_floor(after, broken):
+    x = stepped(0.95, after)[None, :]
+    result = audit_blocks([block(x, metric="accuracy")], ("accuracy",), ACCURACY)
+    assert found(result) == ({"week": "violated", "night": "violated"} if broken else {})
+    snapshot = snapshot_violations({}, {"accuracy": after}, ACCURACY)
+    assert [v.direction for v in snapshot] == ["worse"] * broken
+
+
+def test_a_floor_is_approached_from_above():
+    days = np.arange(N) / 24.0 - 35.0
+    noise = 0.0005 * np.random.default_rng(11).standard_normal((2, N))
+    x = np.stack([0.9002 - 0.0005 * days, 0.9002 + 0.0005 * days]) + noise
+    result = audit_blocks([block(x, metric="accuracy")], ("accuracy",), ACCURACY)
+    warned = early_warnings(result.candidates, violations_of(result), ACCURACY)
+    assert warned["model_id"].to_pylist() == ["m000000"]
+    assert warned["predicted_breach_at"].null_count == 0
+
+
+def violations_of(result):
+    return violations(result.candidates, result.plan, slo_p_threshold=result.verdict.slo_threshold)
+
+
+def test_nights_for_the_better_cost_no_error_budget():
+    noise = 0.001 * np.random.default_rng(12).standard_normal((2, N))
+    x = 0.3 + np.stack([stepped(0.0, 0.03), stepped(0.0, -0.03)]) + noise
+    judged = audit_blocks([block(x)]).judged
+    broken = [judged[f"night_beyond_{k}"].to_pylist() for k in range(7)]
+    assert broken == [[1.0, 0.0]] * 7
