@@ -24,6 +24,8 @@ _CADENCE_LIMITS = np.array([1.5, 18.0, 36.0]) * MICROSECONDS_PER_HOUR
 SPARSE_SPACING = 1.05 * MICROSECONDS_PER_DAY
 """Above this median spacing windows are counted in samples, not in time."""
 SPARSE_REFERENCE, SPARSE_ANALYSIS = 28, 7
+SPARSE_REACH = 2
+"""A window counted in samples reaches back this many times its length: beyond is another season."""
 LOOKBACK_DAYS = 1_100
 _SLOT_WIDTHS = tuple(h * MICROSECONDS_PER_HOUR for h in (1, 2, 3, 4, 6, 8, 12, 24))
 
@@ -88,8 +90,8 @@ class Clock:
         )
 
 
-def rows_after(block: SeriesBlock, instant: int) -> Ints:
-    """Return for each group the first row later than ``instant``, shape (G,)."""
+def rows_after(block: SeriesBlock, instant: int | Floats) -> Ints:
+    """Return for each group the first row later than ``instant`` (or its own), shape (G,)."""
     low, high = block.offsets[:-1].copy(), block.offsets[1:].copy()
     while np.any(low < high):  # bisection of all groups at once
         middle = (low + high) >> 1
@@ -119,8 +121,11 @@ def median_spacing(timestamp: Ints, start: Ints, stop: Ints) -> Floats:
 def find_windows(block: SeriesBlock, clock: Clock, *, restart: bool = False) -> Windows:
     """Return the windows of every group at the clock's as_of.
 
-    Groups whose rows lie over a day apart are cut by samples (28 | 7). With ``restart`` a
-    reference begins no earlier than the group's last deployment.
+    Groups whose rows lie over a day apart are cut by samples (28 | 7), of which those of the
+    analysis window lie within twice its nominal length. A group that was silent for all of the
+    analysis window keeps its last 28 samples as reference, however old, so that its silence is
+    told for as long as it is read. With ``restart`` a reference begins no earlier than the group's
+    last deployment.
     """
     begin, stop = block.offsets[:-1], rows_after(block, clock.as_of)
     start, split = rows_after(block, clock.reference), rows_after(block, clock.analysis)
@@ -132,8 +137,10 @@ def find_windows(block: SeriesBlock, clock: Clock, *, restart: bool = False) -> 
     if clock.reference_samples is not None and clock.analysis_samples is not None:
         reference_samples, analysis_samples = clock.reference_samples, clock.analysis_samples
         by_sample = np.ones(len(block), np.bool_)
-    split = np.where(by_sample, np.maximum(stop - analysis_samples, begin), split)
-    start = np.where(by_sample, np.maximum(split - reference_samples, begin), start)
+    fresh = rows_after(block, clock.as_of - SPARSE_REACH * analysis_samples * spacing)
+    split = np.where(by_sample, np.maximum(stop - analysis_samples, fresh), split)
+    silent = few & (split == stop)
+    start = np.where(by_sample | silent, np.maximum(split - reference_samples, begin), start)
     if restart and len(block.deployed_at):
         deployed = rows_before(block)
         start = np.where(deployed < split, np.maximum(start, deployed), start)

@@ -27,7 +27,7 @@ REMEDIES = (
     "publish one row per model, class and timestamp",
     "mend the metric's source; the evidence table names the series",
     "see the model's score pipeline; the evidence table names the series",
-    "check that the model still reports",
+    "check that the model still reports; if it is retired, list it under retired_models",
     "check that the metric is computed anew in every period",
     "wait until enough history has gathered",
     "mend the metric's source, or raise regression.bad_tolerance",
@@ -166,7 +166,7 @@ def _events(columns: Columns, row: int, tolerance: Tolerance) -> str:
 def _stale(columns: Columns, row: int, tolerance: Tolerance) -> str:
     del tolerance
     hours = own_spacing({name: columns[name][row : row + 1] for name in _SPACED})[0] / 3_600e6
-    return f"no sample for {-columns['last_day'][row] * 24:.4g} h; one is due every {hours:.4g} h"
+    return f"no sample for {-columns['last_day'][row] * 24:.6g} h; one is due every {hours:.6g} h"
 
 
 def _stuck(columns: Columns, row: int, tolerance: Tolerance) -> str:
