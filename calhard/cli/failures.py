@@ -13,7 +13,7 @@ from calhard.cli.output import silence
 from calhard.errors import CalhardError
 
 FAILED, USAGE, INTERRUPTED = 4, 2, 130
-CLICKS_OWN = (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError)
+CLICKS_OWN = (click.ClickException, click.exceptions.Exit, click.Abort)
 
 
 class CalhardGroup(click.Group):
@@ -32,10 +32,18 @@ class CalhardGroup(click.Group):
         except click.Abort:
             click.echo("calhard: interrupted; run the command again to finish", err=True)
             code = INTERRUPTED
-        except BrokenPipeError:
-            silence()
-            code = 0
+        except OSError as e:  # help that cannot be written
+            click.echo(f"calhard: {e.strerror}", err=True)
+            code = FAILED
         return _flushed(code)
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the arguments, which may print the help."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except BrokenPipeError as e:
+            silence()
+            raise click.exceptions.Exit(0) from e
 
     def invoke(self, ctx: click.Context) -> Any:
         """Call the command; errors meant for a person are shown as such."""
@@ -43,6 +51,9 @@ class CalhardGroup(click.Group):
             return super().invoke(ctx)
         except CLICKS_OWN:
             raise
+        except BrokenPipeError:  # click would exit with 1, which means findings
+            silence()
+            return 0
         except CalhardError as e:
             return _told(ctx, str(e), e.exit_code)
         except MemoryError:
