@@ -162,7 +162,8 @@ def _last_slots(columns: Columns, a: Moments, correlation: Correlation) -> Head:
             )
         )
     p = np.where(np.isfinite(best.p), np.minimum(best.p * len(RECENT), 1.0), np.nan)
-    return Head(p, best.gate, best.effect, best.change, best.onset_day)
+    onset = np.where(best.change != 0, best.onset_day, np.nan)  # nothing moved: nothing began
+    return Head(p, best.gate, best.effect, best.change, onset)
 
 
 def scan_head(
