@@ -1,0 +1,101 @@
+"""What the README tells a user to type is typed."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from calhard.cli.main import COMMANDS
+from calhard.plan import AuditPlan
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCK = re.compile(r"<!-- run -->\n```(\w+)\n(.*?)```", re.DOTALL)
+
+
+def blocks(language):
+    return [body for found, body in BLOCK.findall(TEXT) if found == language]
+
+
+def typed(command, folder):
+    """Run a line as a user of the environment would; `calhard` is the one beside this Python."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    shell = shutil.which("bash") or "sh"
+    return subprocess.run(
+        [shell, "-c", command],
+        cwd=folder,
+        env=os.environ | {"PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder in which the README's commands have been run, and what they said."""
+    place = tmp_path_factory.mktemp("readme")
+    said = {}
+    for line in "".join(blocks("console")).splitlines():
+        said[line] = typed(line, place)
+    return place, said
+
+
+def test_every_command_ends_well(folder):
+    _, said = folder
+    assert len(said) >= 4
+    for line, done in said.items():
+        audited = line.startswith("calhard audit")
+        assert done.returncode in ({1} if audited else {0}), (line, done.stdout, done.stderr)
+        assert "Traceback" not in done.stderr
+    weekly = next(done for line, done in said.items() if "--weekly" in line)
+    assert "WEEKLY CALIBRATION SLO REPORT" in weekly.stdout
+
+
+def test_the_night_holds_the_files_that_are_listed(folder):
+    place, _ = folder
+    (night,) = (place / "audits" / "nights").iterdir()
+    rows = TEXT.split("## Read the results")[1].split("## Configure")[0]
+    names = set(re.findall(r"`([a-z_]+(?:\.[a-z]+|/))`", rows))
+    there = {p.name + ("/" if p.is_dir() else "") for p in night.iterdir()}
+    assert names - {"pyarrow.Table"} <= there
+    assert there - names <= {"actions.parquet"}
+
+
+def test_the_lines_of_python_run(folder):
+    place, _ = folder
+    (code,) = blocks("python")
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=place, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "fleet ranking" in done.stdout
+    assert len(done.stdout.splitlines()) > 1
+
+
+def test_the_configuration_is_one():
+    (text,) = blocks("toml")
+    plan = AuditPlan.from_text(text)
+    assert plan.fleet == "ranking"
+    assert plan.overrides[0].model == "experimental-*"
+
+
+def test_commands_and_targets_exist():
+    quoted = re.findall(r"`(calhard [a-z]+)[^`]*`", TEXT)
+    named = {text.removeprefix("calhard ") for text in quoted}
+    assert named <= set(COMMANDS)
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in set(re.findall(r"`make ([a-z-]+)`", TEXT)) | {"demo", "test"}:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_exit_codes_are_those_of_the_help():
+    listed = set(re.findall(r"^\| (\d+) \|", TEXT, re.MULTILINE))
+    help_ = typed("calhard audit --help", ROOT).stdout
+    assert listed
+    for code in listed:
+        assert re.search(rf"(^|\s){code}  \w", help_), code
