@@ -47,7 +47,7 @@ class AuditReport:
 
     @property
     def healthy(self) -> bool:
-        """Whether the whole fleet is; what could not be audited is not."""
+        """Whether the fleet is as a whole; single findings may be confirmed all the same."""
         return bool(self.summary["healthy"])
 
     @property
