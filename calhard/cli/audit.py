@@ -110,9 +110,12 @@ def command(
             progress=tell,
         )
     if not report.fresh and not quiet:
-        wanted = None if pinned is None else pinned.sha256
-        same = report.summary.get("baseline_sha256") == wanted
-        done = "published already" + ("" if same else ", with another baseline")
+        wanted = {
+            "configuration": ("plan_sha256", plan.sha256()),
+            "baseline": ("baseline_sha256", None if pinned is None else pinned.sha256),
+        }
+        other = [word for word, (key, now) in wanted.items() if report.summary.get(key) != now]
+        done = "published already" + (f", with another {' and '.join(other)}" if other else "")
         click.echo(f"night {report.night} is {done}; --force audits it again", err=True)
     if as_json or not quiet or report.exit_code:
         show_night(open_night(out, report.night), as_json=as_json)

@@ -137,6 +137,10 @@ def test_a_published_night_is_told_again_with_its_first_code(run, broken, tmp_pa
     again = audit(run, broken, tmp_path)
     assert (again.code, again.out) == (first.code, first.out)
     assert again.err == f"night {NIGHT} is published already; --force audits it again\n"
+    other = audit(run, broken, tmp_path, "--fleet", "other")
+    assert (other.code, other.out) == (first.code, first.out)
+    said = f"night {NIGHT} is published already, with another configuration; --force audits it "
+    assert other.err == said + "again\n"
     assert audit(run, broken, tmp_path, "--force", "-q").code == 1
     assert open_night(tmp_path).revision == 2
 
