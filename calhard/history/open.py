@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ import pyarrow.fs as pafs
 
 from calhard.errors import InputError
 from calhard.history.account import DAMAGED, RowAccount
-from calhard.history.columns import ColumnPlan, plan_columns
+from calhard.history.columns import FOLDER_KEYS, VERSION, ColumnPlan, plan_columns
 from calhard.history.convert import ColumnError, to_microseconds
 from calhard.history.files import (
     HistoryFile,
@@ -87,7 +87,7 @@ class History:
         found: Found = []
         for file in list_files(filesystem, root):
             try:
-                schema = _schema(filesystem, file)
+                schema = _schema(filesystem, file, plan.columns)
                 columns = plan_columns(schema, plan.columns, catalogue, dict(file.constants))
             except ColumnError as e:
                 account.reject_file(file.name, e.reason, e.remedy)
@@ -200,16 +200,25 @@ class History:
         return digest.hexdigest()
 
 
-def _schema(filesystem: pafs.FileSystem, file: HistoryFile) -> pa.Schema:
+def _schema(
+    filesystem: pafs.FileSystem, file: HistoryFile, mapping: Mapping[str, str]
+) -> pa.Schema:
     if not file.kind:
         raise ColumnError(
             "not Parquet (.parquet), Arrow IPC (.arrow) or CSV (.csv)",
             "convert it; files whose names begin with _ are left alone",
         )
     try:
-        return read_schema(filesystem, file)
+        schema = read_schema(filesystem, file)
     except Unreadable as e:
         raise ColumnError(str(e), DAMAGED) from e
+    return _named(schema, mapping) if file.kind == "csv" else schema
+
+
+def _named(schema: pa.Schema, mapping: Mapping[str, str]) -> pa.Schema:
+    """Return a CSV's schema with ids and versions as text, whatever they look like."""
+    names = {mapping.get(name, name) for name in (*FOLDER_KEYS, VERSION)}
+    return pa.schema([pa.field(f.name, pa.string()) if f.name in names else f for f in schema])
 
 
 def _of_one_clock(found: Found, account: RowAccount) -> Found:
