@@ -20,7 +20,7 @@ class InputError(CalhardError):
 
 
 class PublishError(CalhardError):
-    """The night could not be written; nothing was published."""
+    """The disk refused; the message says what became of the night and what to mend."""
 
 
 class NightInProgress(CalhardError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from datetime import date
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from calhard.errors import ConfigError
 
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _NIGHT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -30,14 +32,19 @@ class Layout:
     Raises
     ------
     ConfigError
-        ``night`` is no date.
+        ``night`` is no date, or ``out`` a URI.
     """
 
     out: Path
     night: str
 
     def __post_init__(self) -> None:
-        """Refuse anything that is no date."""
+        """Refuse anything that is no date, and what would become a folder named ``s3:``."""
+        if _URI.match(os.fspath(self.out)):
+            raise ConfigError(
+                f"{self.out}: nights are published to a folder, not to a URI, in this version; "
+                "name a folder, such as --out nights"
+            )
         if not is_night(self.night):
             raise ConfigError(
                 f"{self.night!r} is no night; nights are dates such as 2026-05-31 (YYYY-MM-DD)"

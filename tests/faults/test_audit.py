@@ -291,10 +291,11 @@ def test_a_limit_on_the_size_of_files_is_told_with_its_remedy(history, tmp_path,
     assert audit(history, tmp_path / "out").exit_code == 0
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_an_output_folder_that_cannot_be_written_is_told_with_its_remedy(history, tmp_path):
     out = tmp_path / "out"
     out.mkdir(mode=0o555)
+    if os.access(out, os.W_OK):
+        pytest.skip("this user, root as a rule, may write anywhere")
     with pytest.raises(PublishError, match="permission denied; give the user of the audit write"):
         audit(history, out)
     assert list(out.iterdir()) == []

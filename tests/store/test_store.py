@@ -5,6 +5,7 @@ import json
 import shutil
 from datetime import timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -286,6 +287,14 @@ def test_what_is_no_date_is_no_night(tmp_path, name):
     with pytest.raises(ConfigError):
         NightWriter(tmp_path, name)
     assert tree(tmp_path) == {}
+
+
+@pytest.mark.parametrize("out", ["s3://bucket/nights", Path("gs://bucket"), "file:///tmp/x"])
+def test_a_uri_is_refused_rather_than_made_a_folder(tmp_path, monkeypatch, out):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"not to a URI.*--out nights"):
+        write(out)
+    assert list(tmp_path.iterdir()) == []
 
 
 @given(st.text(max_size=20))
