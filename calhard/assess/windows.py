@@ -159,7 +159,8 @@ def fills(n_reference: Ints, n_analysis: Ints, spacing: Floats, clock: Clock) ->
     full &= np.abs(n_analysis * spacing - analysis) <= spacing
     counted = n_reference == (clock.reference_samples or SPARSE_REFERENCE)
     counted &= n_analysis == (clock.analysis_samples or SPARSE_ANALYSIS)
-    return full | counted
+    found: NDArray[np.bool_] = full | counted
+    return found
 
 
 def rows_before(block: SeriesBlock) -> Ints:
