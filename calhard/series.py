@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,25 @@ class SeriesBlock:
     def __len__(self) -> int:
         """Return the number of (model, class) groups."""
         return len(self.model_id)
+
+    def reported(self, metric: str) -> SeriesBlock:
+        """Return one metric alone and the rows in which it was reported; the groups stay.
+
+        The block itself where no row lacks it.
+        """
+        values = self.values[metric]
+        known = ~np.isnan(values)
+        if known.all():
+            return self
+        before = np.concatenate(([0], np.cumsum(known)))
+        weights = self.total_samples
+        return replace(
+            self,
+            offsets=before[self.offsets],
+            timestamp=self.timestamp[known],
+            values={metric: values[known]},
+            total_samples=None if weights is None else weights[known],
+        )
 
     def select(self, chosen: NDArray[np.bool_]) -> SeriesBlock:
         """Return the block of the chosen groups alone; ``chosen`` has shape (G,)."""

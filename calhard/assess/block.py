@@ -57,15 +57,36 @@ def assess_block(
     ``metric`` the index into ``rules.metrics``; a series too short for statistics has NaN.
     """
     block = aggregate_dense(block, rules.clock)
-    windows = find_windows(block, rules.clock, restart=rules.restart_on_deployment)
+    whole = find_windows(block, rules.clock, restart=rules.restart_on_deployment)
     found = []
     for m, metric in enumerate(rules.metrics.values()):
-        columns = _assess_metric(block, windows, metric, rules)
+        own, windows = metric_windows(block, metric.name, rules, whole)
+        columns = _assess_metric(own, windows, metric, rules)
+        columns["n_missing"] = _missing(block.values[metric.name], whole)
         tested = columns["tested"] > 0
         if tested.any():
             sketch.add(m, {name: values[tested] for name, values in columns.items()})
         found.append(columns)
     return _groups(block), _interleaved(found, rules.heads)
+
+
+def metric_windows(
+    block: SeriesBlock, metric: str, rules: Rules, whole: Windows
+) -> tuple[SeriesBlock, Windows]:
+    """Return the rows that report a metric and their windows: each series has a cadence of its own.
+
+    ``whole`` are the windows of all rows, which serve where every row reports it.
+    """
+    own = block.reported(metric)
+    if own is block:
+        return block, whole
+    return own, find_windows(own, rules.clock, restart=rules.restart_on_deployment)
+
+
+def _missing(values: Array, whole: Windows) -> Array:
+    """Rows within both windows that do not report the metric, shape (G,)."""
+    missing = np.concatenate(([0], np.cumsum(np.isnan(values))))
+    return (missing[whole.stop] - missing[whole.start]).astype(np.float64)
 
 
 def _assess_metric(block: SeriesBlock, windows: Windows, metric: Metric, rules: Rules) -> Columns:
@@ -104,7 +125,6 @@ def _counts(block: SeriesBlock, windows: Windows, ragged: Ragged, as_of: int) ->
         "n_reference": ragged.n_reference.astype(np.float64),
         "n_analysis": ragged.n_analysis.astype(np.float64),
         "n_night": (ragged.stop - ragged.night).astype(np.float64),
-        "n_missing": ragged.missing.astype(np.float64),
         "bad_reference": ragged.bad_reference.astype(np.float64),
         "bad_analysis": ragged.bad_analysis.astype(np.float64),
         "first_bad_day": _days(time, ragged.first_bad, ragged.first_bad >= 0, as_of),

@@ -39,7 +39,6 @@ class Ragged:
     split: Ints
     night: Ints
     stop: Ints
-    missing: Ints
     bad_reference: Ints
     bad_analysis: Ints
     first_bad: Ints
@@ -89,15 +88,17 @@ class Panel:
 
 
 def sound_values(values: Floats, metric: Metric, windows: Windows) -> Ragged:
-    """Return the finite, in-range values of a metric and where the windows lie among them."""
+    """Return the finite, in-range values of a metric and where the windows lie among them.
+
+    ``values`` are reported ones: NaN for a missing value does not occur.
+    """
     inside = (values >= metric.low) & (values <= metric.high) & (np.abs(values) < np.inf)
     start, split, night, stop = windows.start, windows.split, windows.night, windows.stop
     zero = np.zeros_like(start)
     if inside.all():
-        return Ragged(values, None, start, split, night, stop, zero, zero, zero, zero - 1)
+        return Ragged(values, None, start, split, night, stop, zero, zero, zero - 1)
     kept = np.concatenate(([0], np.cumsum(inside)))
-    missing = np.concatenate(([0], np.cumsum(np.isnan(values))))
-    bad = np.arange(len(values) + 1) - kept - missing
+    bad = np.arange(len(values) + 1) - kept
     bad_analysis = bad[stop] - bad[split]
     return Ragged(
         values[inside],
@@ -106,10 +107,9 @@ def sound_values(values: Floats, metric: Metric, windows: Windows) -> Ragged:
         kept[split],
         kept[night],
         kept[stop],
-        missing[stop] - missing[start],
         bad[split] - bad[start],
         bad_analysis,
-        _first_bad(~inside & ~np.isnan(values), split, bad_analysis),
+        _first_bad(~inside, split, bad_analysis),
     )
 
 

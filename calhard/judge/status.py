@@ -95,7 +95,7 @@ def _faults(
     columns: Columns, metric: Metric, tolerance: Tolerance
 ) -> list[tuple[Array, Array, Words]]:
     """Deterministic failures in the order in which they are told: (rows, onset, words)."""
-    spacing = own_spacing(columns)
+    spacing = columns["spacing"]
     stale_days = columns["last_day"] + spacing / MICROSECONDS_PER_DAY
     silent = -columns["last_day"] * MICROSECONDS_PER_DAY > STALE_SPACINGS * spacing
     stale = silent & (columns["n_reference"] >= tolerance.min_reference) & (spacing > 0)
@@ -107,27 +107,6 @@ def _faults(
     ]
 
 
-_SPACED = (
-    "spacing",
-    "n_reference",
-    "n_analysis",
-    "n_missing",
-    "bad_reference",
-    "bad_analysis",
-)
-
-
-def own_spacing(columns: Columns) -> Array:
-    """Return the distance of a series' own samples, µs.
-
-    Rows of a group lie ``spacing`` apart; a metric that stands in one row of k is due every k rows.
-    """
-    bad = columns["bad_reference"] + columns["bad_analysis"]
-    reported = columns["n_reference"] + columns["n_analysis"] + bad
-    rows = reported + columns["n_missing"]
-    return columns["spacing"] * safe_divide(rows, reported, otherwise=1.0)
-
-
 def _flat(columns: Columns, metric: Metric) -> Array:
     run = columns["closing_run"]
     least = np.fmax(FLAT_SLOTS, FLAT_FACTOR * columns["reference_run"])
@@ -136,7 +115,7 @@ def _flat(columns: Columns, metric: Metric) -> Array:
 
 
 def _flat_onset(columns: Columns) -> Array:
-    span = (columns["closing_run"] - 1.0) * own_spacing(columns) / MICROSECONDS_PER_DAY
+    span = (columns["closing_run"] - 1.0) * columns["spacing"] / MICROSECONDS_PER_DAY
     return columns["last_day"] - span
 
 
@@ -165,7 +144,7 @@ def _events(columns: Columns, row: int, tolerance: Tolerance) -> str:
 
 def _stale(columns: Columns, row: int, tolerance: Tolerance) -> str:
     del tolerance
-    hours = own_spacing({name: columns[name][row : row + 1] for name in _SPACED})[0] / 3_600e6
+    hours = columns["spacing"][row] / 3_600e6
     return f"no sample for {-columns['last_day'][row] * 24:.6g} h; one is due every {hours:.6g} h"
 
 

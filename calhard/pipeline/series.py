@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from calhard.assess.block import Rules
-from calhard.assess.windows import aggregate_dense, find_windows
+from calhard.assess.block import Rules, metric_windows
+from calhard.assess.windows import aggregate_dense, find_windows, rows_after
 from calhard.errors import InputError
 from calhard.history import BadFile, History, NotSorted, Reading, RowAccount, ShardSpec, read_blocks
 from calhard.history.footers import row_group_extents
@@ -129,10 +129,10 @@ def windowed_rows(block: SeriesBlock, rules: Rules) -> pa.RecordBatch:
     The columns of `schema.series_schema`; text comes as dictionaries.
     """
     block = aggregate_dense(block, rules.clock)
-    windows = find_windows(block, rules.clock, restart=rules.restart_on_deployment)
-    size = windows.stop - windows.start
+    start, stop = _audited(block, rules)
+    size = stop - start
     owner = np.repeat(np.arange(len(block)), size)
-    row = np.arange(len(owner)) + (windows.start - (np.cumsum(size) - size))[owner]
+    row = np.arange(len(owner)) + (start - (np.cumsum(size) - size))[owner]
     weights = block.total_samples
     unknown = np.full(len(block.timestamp), np.nan)
     values = {**block.values, "total_samples": unknown if weights is None else weights}
@@ -144,6 +144,18 @@ def windowed_rows(block: SeriesBlock, rules: Rules) -> pa.RecordBatch:
         VERSION: _words(block.tags.get(VERSION, (None,) * len(block)), owner),
     }
     return pa.RecordBatch.from_pydict(fields)
+
+
+def _audited(block: SeriesBlock, rules: Rules) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First and one past the last row of each group's windows, and of those of each metric."""
+    whole = find_windows(block, rules.clock, restart=rules.restart_on_deployment)
+    since = np.full(len(block), np.inf)
+    for metric in rules.metrics:
+        own, windows = metric_windows(block, metric, rules, whole)
+        some = windows.start < windows.stop
+        first = own.timestamp[windows.start[some]].astype(np.float64)
+        since[some] = np.minimum(since[some], first)
+    return np.minimum(rows_after(block, since - 1.0), whole.start), whole.stop
 
 
 def _words(words: Sequence[str | None], owner: NDArray[np.int64]) -> pa.Array:

@@ -113,17 +113,22 @@ def test_staleness_begins_when_the_next_sample_was_due():
 
 
 def test_a_metric_reported_in_every_sixth_row_is_due_every_six_hours():
-    sixth = {"n_reference": 112.0, "n_analysis": 28.0, "n_missing": 700.0}
-    assert status(**sixth, last_day=-5.0 / 24)[0] == "ok"
-    code, reason, onset, _ = status(**sixth, last_day=-19.0 / 24)
-    assert (code, reason) == ("failed", "no sample for 19 h; one is due every 6 h")
-    assert onset == pytest.approx(-13.0 / 24)
+    x = np.full((2, N), np.nan)
+    x[:, 1::6] = 0.2 + 0.002 * np.random.default_rng(0).standard_normal((2, 140))
+    x[1, -17:] = np.nan
+    audited = audit_blocks([block(x)])
+    assert column(audited, "status").tolist() == ["ok", "failed"]
+    assert column(audited, "reason")[1] == "no sample for 22 h; one is due every 6 h"
+    assert column(audited, "spacing_seconds").tolist() == [6 * 3600.0] * 2
+    assert column(audited, "cadence").tolist() == ["subdaily"] * 2
 
 
 def test_a_daily_metric_in_an_hourly_table_is_not_stale_through_a_whole_audit():
     x = np.full((3, N), np.nan)
     x[:, 10::24] = 0.2 + 0.002 * np.random.default_rng(0).standard_normal((3, 35))
-    assert column(audit_blocks([block(x)]), "status").tolist() == ["ok"] * 3
+    audited = audit_blocks([block(x)])
+    assert column(audited, "status").tolist() == ["ok"] * 3
+    assert column(audited, "cadence").tolist() == ["daily"] * 3
 
 
 @pytest.mark.parametrize(
