@@ -1,0 +1,233 @@
+"""What a check tells is what an audit then covers."""
+
+import io
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from rich.console import Console
+
+from calhard.engines import LocalEngine
+from calhard.errors import InputError
+from calhard.history.check import check_history, print_check
+from calhard.history.groups import AGREE, DISAGREE
+from calhard.pipeline import run_audit
+from calhard.plan import AuditPlan
+from calhard.store import open_night
+from tests.blocks import AS_OF, DAY
+from tests.history.reading import hours, plan_of, rows, write
+
+
+def clock():
+    return AS_OF / 1e6
+
+
+def noisy(models, n, **more):
+    """Healthy hourly series, the newest row at AS_OF."""
+    size = len(models) * 2 * n
+    values = 0.01 + 0.0005 * np.random.default_rng(len(models)).standard_normal(size)
+    return rows(models, n=n, aece=values, **more)
+
+
+@pytest.fixture(scope="module")
+def messy(tmp_path_factory):
+    """A history with something of everything: young, conflicting, repeated, refused, damaged."""
+    home = tmp_path_factory.mktemp("messy") / "h"
+    old = noisy(("a", "b", "c"), 24 * 35, total_samples=pa.array([50] * (3 * 2 * 840)))
+    write(home / "1.parquet", old)
+    write(home / "2.parquet", noisy(("young",), 20, team=["t"] * 40))
+    write(home / "3.parquet", old.slice(0, 10))  # repeats
+    clash = old.slice(840, 1)
+    write(home / "4.parquet", clash.set_column(3, "aece", pa.array([0.5])))
+    bad = old.slice(0, 4).set_column(0, "model_id", pa.array([None, "", "d", "d"]))
+    write(home / "5.parquet", bad.set_column(4, "total_samples", pa.array([1, 1, -1, -1])))
+    (home / "6.parquet").write_bytes(b"PAR1 no PAR1")
+    write(home / "7.csv.parquet", rows().drop(["class_id"]))
+    broken = write(home / "8.parquet", noisy(("e",), 30), compression="none")
+    raw = bytearray(broken.read_bytes())
+    raw[raw.find(AS_OF.to_bytes(8, "little"))] ^= 1
+    broken.write_bytes(raw)
+    return home
+
+
+@pytest.fixture(scope="module")
+def checked(messy):
+    return check_history(messy, AuditPlan(), clock=clock)
+
+
+@pytest.fixture(scope="module")
+def night(messy, tmp_path_factory):
+    out = tmp_path_factory.mktemp("nights")
+    run_audit(messy, AuditPlan(), out=out, engine=LocalEngine(1), clock=clock)
+    return open_night(out)
+
+
+def test_it_counts_what_lies_there(checked):
+    assert checked.files == 8
+    assert (checked.models, checked.groups) == (4, 8)
+    assert checked.young == 2
+    assert checked.conflicting == 1
+    assert checked.cadences == {"hourly": 8}
+    assert checked.metrics == ("aece",)
+    assert checked.missing_metrics[0] == "dece"
+    assert checked.tags == ("team",)
+    assert checked.as_of_us == AS_OF
+    assert not checked.sound
+
+
+def test_it_accounts_for_every_row_of_the_files_that_could_be_read(checked):
+    account = checked.account
+    rows_in_files = 3 * 2 * 840 + 40 + 10 + 1 + 4
+    assert account.rows + sum(account.counts.values()) == rows_in_files
+    assert account.counts == {
+        ("duplicate", AGREE): 10,
+        ("duplicate", DISAGREE): 1,
+        ("rejected", "model_id is null or empty"): 2,
+        ("rejected", "total_samples is negative"): 2,
+    }
+    assert sorted(account.files) == ["6.parquet", "7.csv.parquet", "8.parquet"]
+
+
+def test_it_tells_what_the_audit_then_covers(checked, night):
+    counts = night.summary["counts"]
+    assert counts["models"] == checked.models
+    assert counts["groups"] == checked.groups
+    assert counts["rows"] == checked.account.rows
+    assert counts["rows_rejected"] == checked.account.rejected
+    assert counts["files_rejected"] == len(checked.account.files)
+    assert counts["insufficient"] == checked.young * len(checked.metrics)
+    assert counts["indeterminate"] == checked.conflicting * len(checked.metrics)
+    assert night.summary["as_of"].startswith("2026-06-01")
+
+
+def test_its_coverage_table_is_the_nights(checked, night):
+    audited = [r for r in night.table("coverage").to_pylist() if r["unit"] in {"row", "file"}]
+    assert audited == checked.account.coverage()
+    missing = [r for r in night.table("coverage").to_pylist() if r["unit"] == "metric"]
+    assert [r["example"] for r in missing] == list(checked.missing_metrics)
+
+
+def test_a_clean_history_is_sound(tmp_path):
+    found = check_history(write(tmp_path / "h.parquet", noisy(("a", "b"), 840)), AuditPlan())
+    assert found.sound
+    assert (found.young, found.conflicting, found.ordered, found.shards) == (0, 0, True, 1)
+    assert found.account.rows == 4 * 840
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"aece": ["x"] * 16},
+        {"model_id": [None] * 16},
+        {"timestamp": pa.array([AS_OF] * 16, pa.timestamp("us", "UTC"))},
+    ],
+    ids=["a refused file", "a refused row", "a conflict"],
+)
+def test_whatever_would_be_rejected_makes_it_unsound(change, tmp_path):
+    write(tmp_path / "h" / "a.parquet", noisy(("z",), 840))
+    write(tmp_path / "h" / "b.parquet", rows(**change))
+    assert not check_history(tmp_path / "h", AuditPlan(), clock=clock).sound
+
+
+def test_rows_that_repeat_and_rows_outside_leave_it_sound(tmp_path):
+    table = noisy(("a",), 840)
+    path = write(tmp_path / "h.parquet", pa.concat_tables([table, table.slice(0, 9)]))
+    found = check_history(path, AuditPlan(), as_of_us=AS_OF - DAY, clock=clock)
+    assert found.sound
+    assert found.account.counts["outside", "after as_of"] == 48
+    assert found.account.counts["duplicate", AGREE] == 9
+
+
+def test_an_unsorted_history_is_told_as_such(tmp_path):
+    table = noisy(("a", "b"), 20)
+    order = np.random.default_rng(0).permutation(table.num_rows)
+    path = write(tmp_path / "h.parquet", table.take(order), row_group_size=20)
+    found = check_history(path, AuditPlan(), clock=clock)
+    assert not found.ordered
+    assert "not sorted: gathered" in printed(found)
+
+
+def test_the_cadence_of_every_group_is_told(tmp_path):
+    table = noisy(("a",), 48)
+    daily = pa.array([AS_OF - DAY * (23 - i % 24) for i in range(48)], pa.timestamp("us", "UTC"))
+    write(tmp_path / "h" / "1.parquet", table)
+    write(tmp_path / "h" / "2.parquet", noisy(("b",), 24, timestamp=daily))
+    found = check_history(tmp_path / "h", AuditPlan(), clock=clock)
+    assert found.cadences == {"hourly": 2, "daily": 2}
+
+
+def test_series_as_long_as_the_plan_asks_for_are_not_young(tmp_path):
+    n = 24 * 7 + 12
+    path = write(tmp_path / "h.parquet", noisy(("a",), n))
+    assert check_history(path, AuditPlan(), clock=clock).young == 0
+    plan = plan_of("[calibration.hardening.windows]\nmin_reference = 13")
+    assert check_history(path, plan, clock=clock).young == 2
+
+
+def test_a_history_without_any_true_instant_cannot_be_checked(tmp_path):
+    future = pa.array(hours(16, AS_OF + 400 * DAY), pa.timestamp("us", "UTC"))
+    path = write(tmp_path / "h.parquet", rows(timestamp=future))
+    with pytest.raises(InputError, match="no row with a timestamp up to now"):
+        check_history(path, AuditPlan(), clock=clock)
+
+
+def test_a_moment_before_all_rows_has_nothing_to_audit(tmp_path):
+    path = write(tmp_path / "h.parquet", noisy(("a",), 20))
+    found = check_history(path, AuditPlan(), as_of_us=AS_OF - 400 * DAY, clock=clock)
+    assert found.groups == 0
+    assert not found.sound
+    assert "nothing would be audited" in printed(found)
+
+
+def printed(found, width=200):
+    """The check as a terminal with colours would get it, less its own colours."""
+    out = io.StringIO()
+    print_check(found, Console(file=out, width=width, markup=False, highlight=False))
+    return out.getvalue()
+
+
+def test_a_check_reads_as_words(checked):
+    text = printed(checked)
+    assert "parts would be rejected" in text
+    assert "files      8 (" in text
+    assert "models     4 with 8 model-classes, 2 too young to be audited" in text
+    assert "cadence    8 hourly" in text
+    assert "metrics    aece" in text
+    assert "missing    dece, alpha" in text
+    assert "conflicts  1 model-classes have rows that disagree" in text
+    assert "total_samples is negative" in text
+    assert "write the number of labels behind the row" in text
+
+
+def test_a_check_is_the_same_as_json(checked):
+    told = json.loads(json.dumps(checked.to_dict()))
+    assert told["models"] == 4
+    assert told["as_of"] == "2026-06-01T00:00:00+00:00"
+    assert told["sound"] is False
+    assert told["coverage"] == checked.account.coverage()
+
+
+HOSTILE = [
+    "\x1b[2J\x1b[31mred",
+    "[bold]markup[bold]",
+    "\u202egnp.exe",
+    "bell\a",
+    "a\r\nb",
+    "\x9b31m",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_are_printed_inert(name, tmp_path):
+    home = tmp_path / f"h{name}"
+    write(home / "good.parquet", noisy(("a",), 20, **{name: ["t"] * 40}))
+    write(home / f"bad{name}.parquet", rows(total_samples=[-1] * 16, model_id=[name] * 16))
+    column = rows().rename_columns([f"model_id{name}", "class_id", "timestamp", "aece"])
+    write(home / "column.parquet", column)
+    text = printed(check_history(home, AuditPlan(), clock=clock), width=2_000)
+    assert not set(text) & set("\x1b\u202e\a\r\x9b")
+    if name.startswith("[bold]"):
+        assert name in text
+    else:
+        assert "\\x" in text or "\\u202e" in text
