@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from calhard.assess.accumulate import accumulate
-from calhard.assess.columns import NIGHTS, Columns, accumulators
+from calhard.assess.columns import LEAST_SPREAD, NIGHTS, Columns, accumulators, pack
 from calhard.assess.correlation import CorrelationSketch
 from calhard.assess.panel import Ragged, panels, sound_values
 from calhard.assess.slo import slo_columns
@@ -21,6 +21,7 @@ from calhard.series import SeriesBlock
 if TYPE_CHECKING:
     from calhard.plan import AuditPlan
 from calhard_kernels._array import Array
+from calhard_kernels.moments import moments
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,8 @@ def _missing(values: Array, whole: Windows) -> Array:
 
 def _assess_metric(block: SeriesBlock, windows: Windows, metric: Metric, rules: Rules) -> Columns:
     ragged = sound_values(block.values[metric.name], metric, windows)
-    columns = _counts(block, windows, ragged, rules.clock.as_of)
+    as_of = rules.clock.as_of
+    columns = _counts(block, windows, ragged, as_of)
     if metric.is_count:
         columns |= _count_columns(ragged, block.timestamp, rules.clock)
     enough = (ragged.n_reference >= rules.min_reference) & (ragged.n_analysis >= rules.min_analysis)
@@ -102,12 +104,17 @@ def _assess_metric(block: SeriesBlock, windows: Windows, metric: Metric, rules: 
     for cadence in np.unique(windows.cadence[tested]):
         groups = np.flatnonzero(tested & (windows.cadence == cadence))
         weights = block.total_samples if weighed else None
-        cut = panels(ragged, block.timestamp, weights, groups, full[groups], rules.clock.as_of)
+        cut = panels(ragged, block.timestamp, weights, groups, full[groups], as_of)
         for panel in cut:
             part = accumulate(panel, metric, int(cadence), rules.heads)
             if weighed:
                 part |= slo_columns(panel, rules.clock.night_days)
             _scatter(columns, part, panel.series, len(block))
+    if not metric.is_count:
+        short = ~enough & (ragged.n_reference >= LEAST_SPREAD) & (ragged.n_analysis > 0)
+        for panel in panels(ragged, block.timestamp, None, np.flatnonzero(short), False, as_of):
+            spread = moments(panel.x[:, panel.reference], panel.mask(panel.reference))
+            _scatter(columns, pack("raw_a", spread), panel.series, len(block))
     return columns
 
 

@@ -18,6 +18,8 @@ FLAT_SLOTS = 24
 """A source that repeats one value is stuck after at least so many slots."""
 RECENT = (1, 2, 3, 5, 7)
 """Last slots whose mean the level head tests in a short window."""
+LEAST_SPREAD = 3
+"""Fewer values have no spread worth naming."""
 NIGHTS = 7
 """Nights of the analysis window, 0 the last one."""
 
@@ -60,7 +62,7 @@ _ALWAYS = (
     "level_kept",
     *(f"recent_{k}" for k in RECENT),
     *(f"{kind}_{side}" for side in "ab" for kind in ("mean", "kish", "labels")),
-    *(f"night_{kind}_{k}" for k in range(NIGHTS) for kind in ("mean", "kish")),
+    *(f"night_{kind}_{k}" for k in range(NIGHTS) for kind in ("mean", "kish", "labels")),
     "labels_week",
     "labels_night",
 )

@@ -128,7 +128,7 @@ def panels(
     timestamp: Ints,
     weights: Floats | None,
     groups: Ints,
-    full: Bools,
+    full: Bools | bool,
     as_of: int,
 ) -> Iterator[Panel]:
     """Yield the windows of ``groups`` as panels of like widths, in a fixed order.

@@ -18,8 +18,9 @@ def slo_columns(panel: Panel, night_days: float) -> Columns:
     slots (Σw)²/Σw² (Kish 1965).
 
     Columns: ``mean_a``/``kish_a`` (reference), ``mean_b``/``kish_b`` (analysis),
-    ``night_mean_k``/``night_kish_k`` (k = 0 … 6; NaN without a slot), ``labels_a``/``labels_b``
-    (labels per slot), ``labels_week``/``labels_night`` (labels in all); NaN where unknown.
+    ``night_mean_k``/``night_kish_k`` (k = 0 … 6; NaN without a slot), ``labels_a``/``labels_b``/
+    ``night_labels_k`` (labels per slot), ``labels_week``/``labels_night`` (labels in all); NaN
+    where unknown.
     """
     masks = _masks(panel, night_days)
     weight, known = _weights(panel, masks)
@@ -75,16 +76,21 @@ def _weighted_mean(x: Array, weight: Array) -> tuple[Array, Array]:
 
 
 def _labels(panel: Panel, masks: dict[str, Array], known: Array) -> Columns:
-    names = ("labels_a", "labels_b", "labels_week", "labels_night")
+    per_slot = {
+        "a": "labels_a",
+        "b": "labels_b",
+        **{str(k): f"night_labels_{k}" for k in range(NIGHTS)},
+    }
+    total = {"b": "labels_week", "0": "labels_night"}
     if panel.weight is None:
+        names = (*per_slot.values(), *total.values())
         return {name: np.full(len(panel.x), np.nan) for name in names}
     weight = np.where(np.isfinite(panel.weight), panel.weight, 0.0)
-    a, b = weight[:, panel.reference] * masks["a"], weight[:, panel.analysis]
-    week = np.sum(b * masks["b"], axis=1)
-    values = (
-        np.sum(a, axis=1) / np.maximum(np.sum(masks["a"], axis=1), 1.0),
-        week / np.maximum(np.sum(masks["b"], axis=1), 1.0),
-        week,
-        np.sum(b * masks["0"], axis=1),
-    )
-    return {name: np.where(known, v, np.nan) for name, v in zip(names, values, strict=True)}
+    columns: Columns = {}
+    for name, mask in masks.items():
+        part = panel.reference if name == "a" else panel.analysis
+        labels, slots = np.sum(weight[:, part] * mask, axis=1), np.sum(mask, axis=1)
+        columns[per_slot[name]] = labels / np.where(slots > 0, slots, 1.0)
+        if name in total:
+            columns[total[name]] = labels
+    return {name: np.where(known, value, np.nan) for name, value in columns.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -76,13 +77,19 @@ def fleet_wide(clusters: Sequence[Cluster], models_total: int, as_of_us: int) ->
     rest = sorted(clusters, key=lambda c: (c.onset or 0, c.models))
     for find in (_widest, _most_alike):
         while True:
-            window = find(rest)
+            window = _kin(find(rest))
             if not _is_fleet_wide(window, rest, models_total, as_of_us):
                 break
             merged = {id(c) for c in window}
             done.append(_merged(window))
             rest = [c for c in rest if id(c) not in merged]
     return done + rest
+
+
+def _kin(window: Sequence[Cluster]) -> list[Cluster]:
+    """Those that share a metric with another one: a neighbour in time alone is a chance one."""
+    owners = Counter(m for c in window for m in {f.metric for f in c.findings})
+    return [c for c in window if any(owners[f.metric] > 1 for f in c.findings)]
 
 
 def _merged(window: Sequence[Cluster]) -> Cluster:

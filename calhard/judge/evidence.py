@@ -18,7 +18,7 @@ from calhard.judge.selection import combine, deflated, effects, is_worse, kinds
 from calhard.judge.status import FAILED, OK
 from calhard.schema import EVIDENCE, HEADS, MICROSECONDS_PER_DAY, STATUSES, TIMESTAMP
 from calhard_kernels._array import Array
-from calhard_kernels.fdr import bh_q_values, bh_threshold, by_q_values
+from calhard_kernels.fdr import bh_q_values, bh_threshold, by_q_values, by_threshold
 
 if TYPE_CHECKING:
     from calhard.plan import Regression
@@ -50,6 +50,10 @@ class FleetVerdict:
         )
 
 
+def _q_values(p: Floats, regression: Regression) -> Floats:
+    return by_q_values(p) if regression.fdr == "by" else bh_q_values(p)
+
+
 def fleet_q_values(p: Floats, regression: Regression) -> Floats:
     """Return the q-values of a night: Benjamini–Hochberg (or –Yekutieli), once it has opened.
 
@@ -59,7 +63,7 @@ def fleet_q_values(p: Floats, regression: Regression) -> Floats:
 
     Source: Simes 1986; Benjamini & Hochberg 1995.
     """
-    q = by_q_values(p) if regression.fdr == "by" else bh_q_values(p)
+    q = _q_values(p, regression)
     smallest = np.nanmin(q, initial=1.0)
     if smallest <= regression.night_level:
         return q
@@ -83,12 +87,13 @@ def decide(
         slope.append(deflated(columns, "slope", factors, regression.lambda_cap))
         slo += [_random_p(columns, window) for window in ("week", "night")]
     everything = np.concatenate(p)
+    limit = by_threshold if regression.fdr == "by" else bh_threshold
     return FleetVerdict(
         everything,
         np.concatenate(head),
         fleet_q_values(everything, regression),
-        bh_q_values(np.concatenate(slope)),
-        bh_threshold(np.concatenate(slo), regression.fdr_level),
+        _q_values(np.concatenate(slope), regression),
+        limit(np.concatenate(slo), regression.fdr_level),
     )
 
 

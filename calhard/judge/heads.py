@@ -181,12 +181,11 @@ def scan_head(
     p = scan_p(p0, a.n + b.n, correlation.phi, table)
     gate = (np.abs(d) >= min_effect) & lasts(columns["scan_kept"], step)
     gate &= effective_welch(a, b, correlation).p <= UNEQUAL_P
-    change = columns["scan_change"]
     return Head(
         np.where(columns["scan_found"] > 0, p, np.nan),
         gate,
-        safe_divide(change, reference_sd(columns)),
-        change,
+        d,
+        columns["scan_change"],
         columns["scan_day"],
     )
 

@@ -48,8 +48,9 @@ def outlook(
     bound: Array,
     kind: str,
     horizon_days: float,
+    night_days: float,
 ) -> Outlook:
-    """Return the forecast ``horizon_days`` ahead and its risk.
+    """Return the forecast of a night's mean ``horizon_days`` ahead and its risk.
 
     Parameters
     ----------
@@ -59,7 +60,7 @@ def outlook(
     """
     fit = trend_of(columns, columns["n_reference"] + columns["n_analysis"])
     spacing = np.maximum(columns["spacing"] / MICROSECONDS_PER_DAY, 1e-6)
-    slots = np.maximum(np.rint(1.0 / spacing), 1.0)
+    slots = np.maximum(np.rint(night_days / spacing), 1.0)
     end = np.full(len(base), horizon_days)
     ahead = np.maximum(np.rint((end - columns["last_day"]) / spacing) - slots + 1.0, 1.0)
     law = forecast(fit, correlation, end - 0.5 * (slots - 1.0) * spacing, ahead, slots)

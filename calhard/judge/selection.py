@@ -47,7 +47,8 @@ def combine(
     """Return the combined p of each series and the head with the smallest weighted p.
 
     Weighted Bonferroni: p = min over heads of p_h/w_h, at most 1; a head that is off (NaN) gives
-    its weight to the others; a gated head has p = 1. Without any head p is NaN and the head −1.
+    its weight to the others; a gated head has p = 1. Where all are gated the nearest is named.
+    Without any head p is NaN and the head −1.
     """
     p = np.stack([deflated(columns, head, factors, cap) for head in HEADS], axis=1)
     on = ~np.isnan(p)
@@ -56,10 +57,11 @@ def combine(
     share = share / np.where(total > 0, total, 1.0)
     gated = np.stack([columns[f"open_{head}"] != 1.0 for head in HEADS], axis=1)
     counted = on & (share > 0)
-    weighted = np.where(gated, np.inf, np.where(on, p, 1.0)) / np.where(counted, share, 1.0)
-    weighted = np.where(counted, weighted, np.inf)
-    best = np.argmin(weighted, axis=1)
-    smallest = np.minimum(np.min(weighted, axis=1), 1.0)
+    weighted = np.where(counted, p, np.inf) / np.where(counted, share, 1.0)
+    open_ = np.where(gated, np.inf, weighted)
+    smallest = np.minimum(np.min(open_, axis=1), 1.0)
+    closed = np.all(gated | ~counted, axis=1)
+    best = np.where(closed, np.argmin(weighted, axis=1), np.argmin(open_, axis=1))
     tested = counted.any(axis=1)
     return np.where(tested, smallest, np.nan), np.where(tested, best, -1)
 

@@ -101,9 +101,10 @@ def week(columns: Columns, base: Baseline, bound: Array, kind: str, explained: A
     """
     b = unpack(columns, "raw_b", columns["n_analysis"])
     kish = np.maximum(columns["kish_b"], 1.0)
-    # A window of few slots knows its own variance badly; the reference's is the floor then.
+    # A window of few slots, or of one value, knows its own variance badly; the reference's is the
+    # floor then.
     own = _slot_variance(b, base.phi)
-    few = b.n < FEW
+    few = (b.n < FEW) | (b.squares == 0)
     own = np.where(few, np.maximum(own, base.slot_variance), own)
     error = own * variance_inflation(base.phi, kish) / kish
     df = np.where(few, base.df, effective_df(base.phi, b.n))
@@ -111,14 +112,19 @@ def week(columns: Columns, base: Baseline, bound: Array, kind: str, explained: A
 
 
 def nights(
-    columns: Columns, base: Baseline, bound: Array, kind: str, explained: Array
+    columns: Columns, base: Baseline, bound: Array, kind: str, *, by_labels: bool
 ) -> list[Window]:
-    """Return each night of the analysis window, the last first, with the reference's variance."""
+    """Return each night of the analysis window, the last first, with the reference's variance.
+
+    ``by_labels``: whether a change of the number of labels moves the metric.
+    """
     found = []
     for k in range(NIGHTS):
         kish = np.maximum(columns[f"night_kish_{k}"], 1.0)
         error = base.slot_variance * variance_inflation(base.phi, kish) / kish
         value = columns[f"night_mean_{k}"]
+        shift = tau_shift(columns["labels_a"], columns[f"night_labels_{k}"])
+        explained = np.where(np.isfinite(shift) & by_labels, shift, 0.0)
         found.append(_compare(value, error, base.df, base, bound, kind, explained))
     return found
 
@@ -182,9 +188,8 @@ def tau(labels: Array) -> Array:
     return np.maximum(MIN_TAU, TAU_SCALE * np.sqrt(bins / n))
 
 
-def tau_shift(columns: Columns) -> Array:
+def tau_shift(before: Array, after: Array) -> Array:
     """Return Δτ where the labels per slot changed by more than 2×, else 0; NaN where unknown."""
-    before, after = columns["labels_a"], columns["labels_b"]
     ratio = safe_divide(after, before, otherwise=np.nan)
     changed = (ratio > LABELS_CHANGED) | (ratio < 1.0 / LABELS_CHANGED)
     known = np.isfinite(before) & np.isfinite(after)

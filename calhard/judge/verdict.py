@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from calhard.assess.accumulate import trend_of
-from calhard.assess.columns import NIGHTS, SHORT, Columns, unpack
+from calhard.assess.columns import LEAST_SPREAD, NIGHTS, SHORT, Columns, unpack
 from calhard.assess.correlation import head_correlation
 from calhard.judge.heads import Head, judge_heads, level_test, shrunk_correlations
 from calhard.judge.outlook import outlook, t_quantile
@@ -51,15 +51,29 @@ def judge_metric(
     found = _known(columns, status)
     if spec.is_count:
         return found | _count_windows(columns), status
+    found["smallest_detectable"] = _blind(columns)
     rows = np.flatnonzero(judged)
     if len(rows):
         part = {name: values[rows] for name, values in columns.items()}
         keys = [models[r] for r in rows.tolist()], [classes[r] for r in rows.tolist()]
         pins = None if pin is None else pin.take(rows)
         for name, values in _statistics(part, metric, spec, ruling, *keys, pins).items():
-            found[name] = np.full(len(judged), np.nan)
-            found[name][rows] = values
+            found.setdefault(name, np.full(len(judged), np.nan))[rows] = values
     return found, status
+
+
+def _blind(columns: Columns) -> Array:
+    """Smallest change that a series too short to be judged could have shown, shape (S,).
+
+    sd √(1/n_a + 1/n_b), with the t quantile of n_a − 1 degrees of freedom: correlation is unknown,
+    so this is the least it could be; NaN where there is no spread to go by.
+    """
+    n_a, n_b = columns["n_reference"], columns["n_analysis"]
+    a = unpack(columns, "raw_a", n_a)
+    error = np.sqrt(a.variance * (1.0 / np.maximum(n_a, 1.0) + 1.0 / np.maximum(n_b, 1.0)))
+    known = np.isfinite(a.shift) & (n_a >= LEAST_SPREAD) & (n_b > 0)
+    df = np.where(known, n_a - 1.0, 1.0)
+    return np.where(known, error * (t_quantile(df, POWER_TAIL) + POWER_Z), np.nan)
 
 
 def _known(columns: Columns, status: Status) -> Columns:
@@ -117,7 +131,7 @@ def _statistics(
     if metric.bound in {"drift", "level"}:
         bound, _ = plan.thresholds_for(metric.name, models, classes)
         base = baseline(columns, correlations["level"], pin)
-        found |= _slo(columns, correlations, metric, bound, base, plan.windows.horizon_days)
+        found |= _slo(columns, correlations, metric, bound, base, ruling)
     return found
 
 
@@ -177,12 +191,13 @@ def _slo(
     metric: Metric,
     bound: Array,
     base: Baseline,
-    horizon_days: float,
+    ruling: Ruling,
 ) -> Columns:
-    shift = tau_shift(columns)
-    explained = np.where(np.isfinite(shift) & (metric.name in CALIBRATION_ERRORS), shift, 0.0)
+    shift = tau_shift(columns["labels_a"], columns["labels_b"])
+    by_labels = metric.name in CALIBRATION_ERRORS
+    explained = np.where(np.isfinite(shift) & by_labels, shift, 0.0)
     whole = week(columns, base, bound, metric.slo, explained)
-    single = nights(columns, base, bound, metric.slo, explained)
+    single = nights(columns, base, bound, metric.slo, by_labels=by_labels)
     broken = [night.beyond & _for_worse(metric, night.value - base.mean) for night in single]
     found = {
         "baseline_value": base.mean,
@@ -196,7 +211,15 @@ def _slo(
         **{f"night_beyond_{k}": broken[k].astype(np.float64) for k in range(NIGHTS)},
     }
     if "slope" in correlations:
-        law = outlook(columns, correlations["slope"], base.mean, bound, metric.slo, horizon_days)
+        law = outlook(
+            columns,
+            correlations["slope"],
+            base.mean,
+            bound,
+            metric.slo,
+            ruling.plan.windows.horizon_days,
+            ruling.clock.night_days,
+        )
         found |= {
             "predicted_value": law.value,
             "interval_low": law.low,

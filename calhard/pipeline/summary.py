@@ -117,8 +117,11 @@ def _inflation(fleet: JudgedFleet) -> dict[str, float]:
 
 
 def _verdict(summary: Mapping[str, Any]) -> str:
+    """The night in two words; where anything is confirmed, nobody reads "healthy" first."""
     if not summary["counts"]["ok"] + summary["counts"]["failed"]:
         return "nothing audited"
     if summary["exit_code"] == 3:
         return "degraded"
-    return "healthy" if summary["healthy"] else "unhealthy"
+    if not summary["healthy"]:
+        return "unhealthy"
+    return "needs attention" if summary["exit_code"] else "healthy"

@@ -86,7 +86,7 @@ def _young(counts: Mapping[str, int]) -> str:
 def terminal_summary(night: NightReport, console: Console, where: str = "") -> None:
     """Print the night: its verdict, its incidents by urgency, its coverage, where to look."""
     summary = night.summary
-    verdict = _headline(summary)
+    verdict = str(summary["verdict"])
     style = {"healthy": "bold green", "unhealthy": "bold red"}.get(verdict, "bold yellow")
     console.print(Text(f"{night.night}  {verdict.upper()}", style=style))
     console.print(Text(summary["sentence"]))
@@ -105,13 +105,6 @@ def terminal_summary(night: NightReport, console: Console, where: str = "") -> N
         console.print(Text(line))
     if where:
         console.print(Text(f"Look at {display_name(where, LONGEST_PATH)}"))
-
-
-def _headline(summary: Mapping[str, Any]) -> str:
-    """The verdict; where findings are confirmed, nobody reads "healthy" first."""
-    confirmed = summary["counts"]["regressions"] + summary["counts"]["violations"]
-    healthy = summary["verdict"] == "healthy"
-    return "needs attention" if healthy and confirmed else str(summary["verdict"])
 
 
 def _incident(row: Mapping[str, Any]) -> Text:

@@ -23,6 +23,7 @@ def accumulators():
         found |= {f"raw_{side}_shift": mean, f"raw_{side}_offset": 0.0, f"raw_{side}_cross": 0.0}
     for k in range(NIGHTS):
         found |= {f"night_mean_{k}": 0.025, f"night_kish_{k}": 4.0}
+        found |= {"labels_a": np.nan, f"night_labels_{k}": np.nan}
     return {name: np.array([value]) for name, value in found.items()}
 
 
@@ -65,7 +66,7 @@ def test_without_a_pin_the_reference_and_its_error_stand_there():
 
 def test_a_night_borrows_the_references_noise_under_a_pin_too():
     base = baseline(accumulators(), UNCORRELATED, pin(0.012))
-    found = nights(accumulators(), base, BOUND, "drift", NOTHING)[0]
+    found = nights(accumulators(), base, BOUND, "drift", by_labels=False)[0]
     assert found.standard_error[0] == pytest.approx(0.01 / 2, rel=1e-12)
     assert found.p[0] == pytest.approx(bound_p(0.013, 0.005, 27), rel=1e-9)
 

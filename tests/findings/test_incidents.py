@@ -122,6 +122,12 @@ def test_one_early_neighbour_does_not_date_a_fleet_wide_fault():
     assert only["onset"] == ago(2)
 
 
+def test_a_neighbour_in_time_that_shares_no_metric_stays_an_incident_of_its_own():
+    changed = [*together(9), {"model_id": "x", "onset": ago(12), "metric": "clamp_rate"}]
+    found = opened(changed, models=50)
+    assert [(i["scope"], len(i["models"])) for i in found] == [("fleet", 9), ("model", 1)]
+
+
 def test_a_fault_of_all_that_nothing_dates_is_one_incident_too():
     """More variance has no onset; a thousand incidents of it would bury everything else."""
     undated = {"onset": None, "regression_type": "VarianceIncrease"}

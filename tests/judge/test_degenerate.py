@@ -158,3 +158,43 @@ def test_a_row_does_not_depend_on_its_neighbours():
     together = audit_blocks([block(x)], plan=plan).evidence
     apart = audit_blocks([block(x[i : i + 7], first=i) for i in range(0, 60, 7)], plan=plan)
     assert together.equals(apart.evidence)
+
+
+def test_a_daily_source_that_is_stuck_for_most_of_its_windows_has_failed():
+    x = 0.02 + 0.002 * healthy_series(np.random.default_rng(12), 3, 35)
+    x[0, -24:] = x[0, -24]
+    x[1, -23:] = x[1, -23]
+    audited = audit_blocks([block(x, spacing=DAY)])
+    assert status(audited) == ["failed", "ok", "ok"]
+    assert "24 values" in column(audited, "reason")[0]
+
+
+def test_an_hourly_source_that_is_stuck_for_longer_than_the_analysis_window_has_failed():
+    x = 0.02 + 0.002 * healthy_series(np.random.default_rng(13), 1, N)
+    x[0, -200:] = x[0, -200]
+    assert "200 values" in column(audit_blocks([block(x)]), "reason")[0]
+
+
+def test_a_series_too_short_to_judge_says_what_it_could_have_shown():
+    x = 0.02 + 0.002 * healthy_series(np.random.default_rng(14), 2, 9)
+    x[1, :3] = np.nan
+    audited = audit_values(x, 3, level=0.0, sd=1.0)
+    assert status(audited) == ["insufficient"] * 2
+    six, three = column(audited, "smallest_detectable")
+    assert 0.002 < six < 0.05
+    assert three > six
+
+
+def test_labels_that_vanish_in_the_last_night_alone_explain_its_drift_alone():
+    rng = np.random.default_rng(15)
+    x = 0.030 + 0.0002 * healthy_series(rng, 2, N)
+    x[:, -24:] += 0.020
+    few = np.full(N, 2_000.0)
+    few[-24:] = 200.0
+    many = np.full(N, 2_000.0)
+    told = [
+        audit_blocks([block(x[i : i + 1], samples=labels)]).evidence.to_pylist()[0]
+        for i, labels in enumerate((few, many))
+    ]
+    assert told[0]["night_p"] == 1.0
+    assert told[1]["night_p"] < 1e-6

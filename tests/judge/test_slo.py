@@ -199,7 +199,7 @@ def test_tau_is_the_formula_written_out():
 )
 def test_a_change_of_labels_is_shown_beyond_a_factor_of_two(after, shown):
     columns = {"labels_a": np.array([2_000.0]), "labels_b": np.array([float(after)])}
-    shift = tau_shift(columns)[0]
+    shift = tau_shift(columns["labels_a"], columns["labels_b"])[0]
     expected = tau(columns["labels_b"])[0] - tau(columns["labels_a"])[0]
     assert shift == (expected if shown else 0.0)
 
