@@ -145,6 +145,9 @@ EVIDENCE = pa.schema(
         ("slope_q", _F),
         ("model_version", _S),
         ("deployed_at", TIMESTAMP),  # last change of model_version inside the windows
+        ("slo_bound", _F),  # at which the SLO warns: of the drift, or of the value itself
+        ("reference_start", TIMESTAMP),  # first sound value of either window
+        ("analysis_start", TIMESTAMP),
         ("baseline_source", _S),  # of baseline_value: pinned, reference; null where none was needed
     ]
 )

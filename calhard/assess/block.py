@@ -137,7 +137,17 @@ def _counts(block: SeriesBlock, windows: Windows, ragged: Ragged, as_of: int) ->
         "first_bad_day": _days(time, ragged.first_bad, ragged.first_bad >= 0, as_of),
         "last_value": np.where(some, value, np.nan),
         "last_day": _days(time, row, some, as_of),
+        "reference_day": _day_of(ragged, ragged.start, ragged.split, time, as_of),
+        "analysis_day": _day_of(ragged, ragged.split, ragged.stop, time, as_of),
     }
+
+
+def _day_of(ragged: Ragged, begin: Array, end: Array, time: Array, as_of: int) -> Array:
+    """Day of the first value of a window; NaN for an empty one."""
+    some = begin < end
+    place = np.where(some, begin, 0)
+    row = place if ragged.row is None or not len(ragged.row) else ragged.row[place]
+    return _days(time, row, some, as_of)
 
 
 def _count_columns(ragged: Ragged, time: Array, clock: Clock) -> Columns:

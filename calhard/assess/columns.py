@@ -55,6 +55,8 @@ _ALWAYS = (
     "first_bad_day",
     "last_value",
     "last_day",
+    "reference_day",
+    "analysis_day",
     "reference_median",
     "closing_run",
     "reference_run",

@@ -192,6 +192,8 @@ def _keys(
 _COUNTS = ("n_reference", "n_analysis", "n_night", "n_missing", "n_bad")
 _DAYS = {
     "last_timestamp": "last_day",
+    "reference_start": "reference_day",
+    "analysis_start": "analysis_day",
     "predicted_breach_at": "breach_day",
     "breach_earliest": "breach_earliest_day",
     "breach_latest": "breach_latest_day",

@@ -83,6 +83,8 @@ def _known(columns: Columns, status: Status) -> Columns:
         **{name: columns[name] for name in names},
         "n_bad": columns["bad_reference"] + columns["bad_analysis"],
         "last_day": columns["last_day"],
+        "reference_day": columns["reference_day"],
+        "analysis_day": columns["analysis_day"],
         "spacing_seconds": columns["spacing"] / 1e6,
         "status": status.code.astype(np.float64),
         "cause": status.cause.astype(np.float64),
@@ -200,6 +202,7 @@ def _slo(
     single = nights(columns, base, bound, metric.slo, by_labels=by_labels)
     broken = [night.beyond & _for_worse(metric, night.value - base.mean) for night in single]
     found = {
+        "slo_bound": bound,
         "baseline_value": base.mean,
         "pinned": base.pinned.astype(np.float64),
         "tau_shift": shift,
@@ -271,6 +274,8 @@ _KNOWN = (
     "n_bad",
     "last_value",
     "last_day",
+    "reference_day",
+    "analysis_day",
     "spacing_seconds",
     "status",
     "cause",
@@ -297,6 +302,7 @@ _PLAIN = (
     "volatility",
     "step_squares",
     "line_squares",
+    "slo_bound",
     "baseline_value",
     "pinned",
     "tau_shift",
