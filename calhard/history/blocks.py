@@ -10,11 +10,12 @@ import pyarrow as pa
 from scipy import sparse
 
 from calhard.history.account import DAMAGED, RowAccount
+from calhard.history.batches import Unreadable, read_batches
 from calhard.history.convert import ColumnError
-from calhard.history.files import Unreadable, read_batches
 from calhard.history.groups import make_block, run_heads
 from calhard.history.ids import Ints, Keys
-from calhard.history.rows import Cleaner, Rows, Span, concatenate
+from calhard.history.rows import Cleaner, Rows, concatenate
+from calhard.history.rules import Span
 from calhard.history.shards import Piece, Reading, ShardSpec
 from calhard.series import SeriesBlock
 

@@ -7,8 +7,9 @@ from itertools import accumulate
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
+from calhard.history.batches import open_parquet
 from calhard.history.columns import ColumnPlan
-from calhard.history.files import FAULTS, HistoryFile, open_parquet
+from calhard.history.files import FAULTS, HistoryFile
 from calhard.history.ids import decoded
 from calhard.history.shards import Extent
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from calhard.history.account import Example, RowAccount
-from calhard.history.ids import Bools, Codes, Ints, Keys
-from calhard.history.rows import Floats, Rows
+from calhard.history.ids import Bools, Codes, Floats, Ints, Keys
+from calhard.history.rows import Rows
 from calhard.series import SeriesBlock
 
 AGREE = "same model, class and timestamp"

@@ -15,6 +15,7 @@ from calhard.history.convert import ColumnError, to_text, words_of
 Ints = NDArray[np.int64]
 Codes = NDArray[np.int32]
 Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
 
 MAX_ID_BYTES = 1_024
 DENSE_TABLE = 2**22

@@ -16,19 +16,13 @@ import pyarrow.fs as pafs
 
 from calhard.errors import InputError
 from calhard.history.account import DAMAGED, RowAccount
+from calhard.history.batches import Unreadable, read_batches, read_schema
 from calhard.history.columns import FOLDER_KEYS, VERSION, ColumnPlan, plan_columns
 from calhard.history.convert import ColumnError, to_microseconds
-from calhard.history.files import (
-    HistoryFile,
-    Unreadable,
-    list_files,
-    open_source,
-    read_batches,
-    read_schema,
-)
+from calhard.history.files import HistoryFile, list_files, open_source
 from calhard.history.footers import row_group_extents
 from calhard.history.ids import SOUND, Names
-from calhard.history.rows import YEAR_1990
+from calhard.history.rules import YEAR_1990
 from calhard.history.shards import (
     Extent,
     Reading,

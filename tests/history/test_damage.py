@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from calhard.errors import InputError
-from calhard.history import files
+from calhard.history import batches
 from tests.blocks import AS_OF
 from tests.history.reading import UTC_US, hours, read, rows, write
 from tests.history.test_sources import csv, ipc
@@ -100,7 +100,7 @@ def test_a_csv_cut_anywhere_gives_no_row_but_its_own(tmp_path):
                 assert group.timestamp == whole[key].timestamp[: len(group.timestamp)]
                 assert group.of("aece")[:-1] == whole[key].of("aece")[: len(group.timestamp) - 1]
     assert refused > 40
-    assert "cut" in files._csv_batches.__doc__
+    assert "cut" in batches._csv_batches.__doc__
 
 
 def flips(content, count, seed, begin=0, end=None):
@@ -173,7 +173,7 @@ def test_without_checksums_a_flip_in_a_value_goes_unseen_and_that_is_written_dow
     changed[at + 5] ^= 1
     path.write_bytes(changed)
     assert read(path).groups["b", "y"].of("aece")[-1] != 0.5
-    assert "Without them a flipped bit" in files.open_parquet.__doc__
+    assert "Without them a flipped bit" in batches.open_parquet.__doc__
 
 
 def test_a_name_that_points_outside_of_its_dictionary_refuses_the_file(tmp_path):

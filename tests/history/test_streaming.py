@@ -126,7 +126,7 @@ def test_a_series_cut_by_a_file_boundary_is_carried_over(tmp_path):
 
 def small_blocks(monkeypatch, size=8):
     monkeypatch.setattr("calhard.history.blocks.BLOCK_ROWS", size)
-    monkeypatch.setattr("calhard.history.files.BATCH_ROWS", size)
+    monkeypatch.setattr("calhard.history.batches.BATCH_ROWS", size)
 
 
 def test_streaming_yields_blocks_before_all_is_read(tmp_path, monkeypatch):
