@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 from pathlib import Path
+from pickle import PicklingError
 
 import pytest
 
@@ -52,9 +53,45 @@ def test_one_task_needs_no_process():
 
 
 def test_a_worker_that_is_killed_is_an_error_with_a_remedy():
-    with pytest.raises(CalhardError, match=r"out of memory, or killed.*--workers 1") as told:
+    with pytest.raises(CalhardError, match=r"killed \(SIGKILL\).*--workers 1") as told:
         list(LocalEngine(2).map(work.die_at_three, range(9)))
     assert told.value.exit_code == 4
+
+
+def test_a_worker_that_ends_by_itself_is_an_error_that_names_the_usual_cause():
+    with pytest.raises(CalhardError, match=r"ended by itself \(exit code 3\).*__main__"):
+        list(LocalEngine(2).map(work.leave, range(9)))
+
+
+def test_an_error_tells_where_in_the_worker_it_came_from():
+    with pytest.raises(ValueError, match="task 3") as told:
+        list(LocalEngine(2).map(work.refuse_three, range(9)))
+    assert "in refuse_three" in told.value.__notes__[0]
+
+
+@pytest.mark.parametrize(
+    "function", [work.raise_what_cannot_travel, work.return_what_cannot_travel]
+)
+def test_what_cannot_travel_between_processes_is_told_in_words(function):
+    with pytest.raises(Exception, match=r"Stubborn|pickle"):
+        list(LocalEngine(2).map(function, range(4)))
+
+
+def test_large_results_come_through_whole():
+    found = list(LocalEngine(2).map(work.large, range(6)))
+    assert [len(part) for part in found] == [1_000_000 + x for x in range(6)]
+
+
+def test_a_worker_that_is_killed_while_it_sends_is_an_error_and_no_hang():
+    with pytest.raises(CalhardError, match="was killed"):
+        list(LocalEngine(2).map(work.die_in_sending, range(6)))
+
+
+def test_no_task_is_begun_after_one_has_failed(tmp_path):
+    tasks = [(str(tmp_path), index) for index in range(40)]
+    with pytest.raises(ValueError, match="task 1"):
+        list(LocalEngine(2).map(work.leave_a_mark, tasks))
+    assert len(list(tmp_path.iterdir())) < 10
 
 
 def test_no_worker_outlives_the_work_whatever_ends_it():

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import sys
+from multiprocessing.connection import Connection
 
 
 def square(x):
@@ -36,5 +38,51 @@ def first_waits(x):
         with open(mark, "w"):  # noqa: PTH123
             pass
     while index == 0 and not os.path.exists(mark):  # noqa: PTH110
+        pass
+    return index
+
+
+def leave(x):
+    if x == 2:
+        sys.exit(3)
+    return x
+
+
+class Stubborn(Exception):
+    """Cannot be made again of what it tells."""
+
+    def __init__(self, one, other):
+        super().__init__(f"{one} and {other}")
+
+
+def raise_what_cannot_travel(x):
+    raise Stubborn(x, "more")
+
+
+def return_what_cannot_travel(x):
+    return lambda: x
+
+
+def large(x):
+    return b"x" * (1_000_000 + x)
+
+
+def die_in_sending(x):
+    """Let half of the result out."""
+    if x == 3:
+        Connection._send = _half
+    return b"x" * 1_000
+
+
+def _half(pipe, content):
+    os.write(pipe.fileno(), bytes(content)[: len(content) // 2])
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def leave_a_mark(task):
+    folder, index = task
+    if index == 1:
+        raise ValueError("task 1 cannot be done")
+    with open(os.path.join(folder, str(index)), "w"):  # noqa: PTH118, PTH123
         pass
     return index

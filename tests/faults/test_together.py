@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from calhard.engines import LocalEngine
-from calhard.engines.local import CONTEXT
+from calhard.engines.workers import CONTEXT
 from calhard.errors import CalhardError, NightInProgress
 from calhard.pipeline import run_audit
 from calhard.plan import AuditPlan
@@ -200,7 +200,7 @@ class Deadly(LocalEngine):
 def test_a_worker_that_is_killed_ends_the_audit_with_a_remedy_and_nothing_published(
     history, tmp_path
 ):
-    with pytest.raises(CalhardError, match=r"nothing was published. Try fewer workers"):
+    with pytest.raises(CalhardError, match=r"nothing was published\. Try fewer workers"):
         run_audit(history, AuditPlan(), out=tmp_path, engine=Deadly())
     assert list_nights(tmp_path) == []
     assert set(tree(tmp_path)) == {f".locks/night={NIGHT}"}
