@@ -29,6 +29,8 @@ from calhard_kernels.slope import Trend, trend
 
 OFFSETS = (0.0, -0.5, -0.25, 0.25, 0.5)
 """Places between two Fourier frequencies at which a cycle's amplitude is looked for."""
+ALIKE = 0.4
+"""Lag-1 correlation above which 10 slots tell too little of what lasts."""
 SCREEN = 0.05
 """A cycle with a larger p is not looked for between two Fourier frequencies."""
 CLEAR = 0.01
@@ -50,7 +52,7 @@ def accumulate(panel: Panel, metric: Metric, cadence: int, heads: frozenset[str]
     clipped = winsorised(side)
     columns |= level_columns(panel, clipped, side)
     if "scan" in heads:
-        columns |= scan_columns(panel, clipped, side)
+        columns |= scan_columns(panel, clipped)
     if "slope" in heads:
         columns |= slope_columns(panel, clipped, side)
     if "variance" in heads:
@@ -97,17 +99,23 @@ def run_columns(reference: Side, analysis: Side) -> Columns:
 def level_columns(panel: Panel, clipped: Array, side: Sides) -> Columns:
     """Level, known split: winsorised moments, and the means of the last slots."""
     a = moments(clipped[:, panel.reference], side.reference.valid)
+    b = moments(clipped[:, panel.analysis], side.analysis.valid)
     n = side.analysis.n
     end = panel.boundary + n
     columns = {
         **pack("level_a", a),
-        **pack("level_b", moments(clipped[:, panel.analysis], side.analysis.valid)),
-        "level_kept": last_mean(clipped, end) - a.mean,
+        **pack("level_b", b),
+        "closing": closing_mean(clipped, end, lag1_correlation((a, b)).phi),
     }
     if clipped.shape[1] - panel.boundary <= SHORT:
         for k in RECENT:
             columns[f"recent_{k}"] = _recent_mean(clipped, end, n, k) - a.mean
     return columns
+
+
+def closing_mean(clipped: Array, end: Array, phi: Array) -> Array:
+    """Mean of the last 10 slots, of the last 20 where neighbours are alike: it tells what lasts."""
+    return np.where(phi > ALIKE, last_mean(clipped, end, 20), last_mean(clipped, end, 10))
 
 
 def _recent_mean(x: Array, end: Array, n: Array, k: int) -> Array:
@@ -138,13 +146,12 @@ def share_columns(panel: Panel, raw: Sides, metric: Metric) -> Columns:
     return columns
 
 
-def scan_columns(panel: Panel, clipped: Array, side: Sides) -> Columns:
+def scan_columns(panel: Panel, clipped: Array) -> Columns:
     """Level, unknown split: moments of both sides of the best split, and when it was.
 
     ``scan_change`` is the difference of the raw means at that split.
     """
     split = best_split(clipped, panel.valid)
-    end = panel.boundary + side.analysis.n
     return {
         **pack("scan_a", split.before),
         **pack("scan_b", split.after),
@@ -152,7 +159,6 @@ def scan_columns(panel: Panel, clipped: Array, side: Sides) -> Columns:
         "scan_n_b": split.after.n,
         "scan_found": split.found.astype(np.float64),
         "scan_day": panel.day[np.arange(len(clipped)), split.column],
-        "scan_kept": last_mean(clipped, end) - split.before.mean,
         "scan_change": _raw_step(panel, split),
     }
 
@@ -182,7 +188,6 @@ def slope_columns(panel: Panel, clipped: Array, side: Sides) -> Columns:
         "slope_total": fit.total_squares,
         "slope_curvature": fit.curvature,
         "slope_last": fit.last_residual,
-        "slope_kept": last_mean(clipped, end) - fit.level,
         "slope_first_day": panel.day[rows, first],
         "slope_last_day": panel.day[rows, end - 1],
         "volatility": _volatility(fit, clipped[rows, first], panel.day[rows, first]),

@@ -31,6 +31,8 @@ from calhard_kernels.welch import Test, cohens_d
 
 KEPT = 0.5
 """The last slots keep at least this share of a step, else it was a transient that went away."""
+STEEPER = 1.5
+"""A split of its own dates a change where its step is this many times that of the windows."""
 UNEQUAL_P = 0.01
 """Largest p of Welch's test at the split that the scan head chose."""
 SPREAD_RATIO, SPREAD_RATIO_HALF = 1.4, 1.2
@@ -96,7 +98,7 @@ def level_head(columns: Columns, correlation: Correlation, test: Test, min_effec
     p, d = test.p, cohens_d(a, b)
     step = mean_difference(a, b)
     change = mean_difference(unpack(columns, "raw_a", n_a), unpack(columns, "raw_b", n_b))
-    gate: Array = lasts(columns["level_kept"], step)
+    gate: Array = lasts(columns["closing"] - a.mean, step)
     onset: Array = np.full(len(n_a), np.nan)
     share_p, share_d = _share(columns, n_a, n_b)
     zero_inflated = np.isfinite(share_p)
@@ -119,7 +121,13 @@ def _if_lasting(head: Head, columns: Columns) -> Head:
     level head reads other things than the split, are left alone.
     """
     before, after = (unpack(columns, side, columns["n_reference"]) for side in ("scan_a", "scan_b"))
-    stays = lasts(columns["scan_kept"], mean_difference(before, after))
+    a, b = (
+        unpack(columns, "level_a", columns["n_reference"]),
+        unpack(columns, "level_b", columns["n_analysis"]),
+    )
+    step = mean_difference(before, after)
+    stays = lasts(columns["closing"] - before.mean, step)
+    stays |= np.abs(step) < STEEPER * np.abs(mean_difference(a, b))
     stays |= ~(columns["scan_found"] > 0) | (columns["n_analysis"] < SHORT)
     stays |= np.isfinite(columns["share_a_shift"])
     return replace(head, gate=head.gate & stays)
@@ -179,7 +187,7 @@ def scan_head(
     d, step = cohens_d(a, b), mean_difference(a, b)
     p0 = pooled_welch(a, b, correlation).p
     p = scan_p(p0, a.n + b.n, correlation.phi, table)
-    gate = (np.abs(d) >= min_effect) & lasts(columns["scan_kept"], step)
+    gate = (np.abs(d) >= min_effect) & lasts(columns["closing"] - a.mean, step)
     gate &= effective_welch(a, b, correlation).p <= UNEQUAL_P
     return Head(
         np.where(columns["scan_found"] > 0, p, np.nan),
@@ -201,7 +209,7 @@ def slope_head(columns: Columns, correlation: Correlation, min_effect: Array) ->
     effect = safe_divide(change, reference_sd(columns))
     return Head(
         slope_test(fit, correlation).p,
-        (columns["slope_kept"] * fit.slope > 0) & (np.abs(effect) >= min_effect),
+        ((columns["closing"] - fit.level) * fit.slope > 0) & (np.abs(effect) >= min_effect),
         effect,
         change,
         np.full(len(effect), np.nan),
