@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from calhard.assess.block import Rules, metric_windows
-from calhard.assess.windows import aggregate_dense, find_windows, rows_after
+from calhard.assess.windows import aggregate_dense, find_windows
 from calhard.errors import InputError
 from calhard.history import BadFile, History, NotSorted, Reading, RowAccount, ShardSpec, read_blocks
 from calhard.history.footers import row_group_extents
@@ -129,10 +129,7 @@ def windowed_rows(block: SeriesBlock, rules: Rules) -> pa.RecordBatch:
     The columns of `schema.series_schema`; text comes as dictionaries.
     """
     block = aggregate_dense(block, rules.clock)
-    start, stop = _audited(block, rules)
-    size = stop - start
-    owner = np.repeat(np.arange(len(block)), size)
-    row = np.arange(len(owner)) + (start - (np.cumsum(size) - size))[owner]
+    owner, row = _audited(block, rules)
     weights = block.total_samples
     unknown = np.full(len(block.timestamp), np.nan)
     values = {**block.values, "total_samples": unknown if weights is None else weights}
@@ -147,15 +144,22 @@ def windowed_rows(block: SeriesBlock, rules: Rules) -> pa.RecordBatch:
 
 
 def _audited(block: SeriesBlock, rules: Rules) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First and one past the last row of each group's windows, and of those of each metric."""
+    """Group and place of the rows in a group's windows, or in a metric's own and reporting it."""
     whole = find_windows(block, rules.clock, restart=rules.restart_on_deployment)
-    since = np.full(len(block), np.inf)
+    owner = np.repeat(np.arange(len(block)), np.diff(block.offsets))
+    row = np.arange(len(owner))
+    past = row < whole.stop[owner]
+    chosen = past & (row >= whole.start[owner])
     for metric in rules.metrics:
         own, windows = metric_windows(block, metric, rules, whole)
+        if own is block:
+            continue
+        since = np.full(len(block), np.iinfo(np.int64).max)
         some = windows.start < windows.stop
-        first = own.timestamp[windows.start[some]].astype(np.float64)
-        since[some] = np.minimum(since[some], first)
-    return np.minimum(rows_after(block, since - 1.0), whole.start), whole.stop
+        since[some] = own.timestamp[windows.start[some]]
+        reported = ~np.isnan(block.values[metric])
+        chosen |= past & reported & (block.timestamp >= since[owner])
+    return owner[chosen], row[chosen]
 
 
 def _words(words: Sequence[str | None], owner: NDArray[np.int64]) -> pa.Array:

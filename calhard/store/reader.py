@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -76,16 +76,16 @@ class NightReader:
         Reads the row groups that may hold them alone, their page checksums verified; sorted by
         class and time, empty where nothing of them was kept.
         """
-        parts = [name for name in self._entries if PurePosixPath(name).parent.name == SERIES]
-        problem = next((p for p in map(self._resized, sorted(parts)) if p), "")
+        parts = sorted(name for name in self._entries if name.startswith(f"{SERIES}/"))
+        problem = next((p for p in map(self._resized, parts) if p), "")
         if problem or not parts:
             raise InputError(f"{self.path}: {problem or f'holds no {SERIES}/'}; {_AGAIN}")
-        wanted = pc.field("model_id") == model_id
+        wanted = _is("model_id", model_id)
         if class_id is not None:
-            wanted &= pc.field("class_id") == class_id
+            wanted &= _is("class_id", class_id)
         with _reading(self.path / SERIES):
             return pq.read_table(
-                [str(self.path / name) for name in sorted(parts)],
+                [str(self.path / name) for name in parts],
                 filters=wanted,
                 filesystem=LocalFileSystem(),
                 partitioning=None,  # folders above may be named like columns
@@ -133,6 +133,14 @@ class NightReader:
         if problem:
             raise InputError(f"{self.path}: {problem}; {_AGAIN}")
         return _read(self.path / name)
+
+
+def _is(column: str, name: str) -> pc.Expression:
+    """Whether a column has a value; no row has a name that is not UTF-8."""
+    try:
+        return pc.field(column) == name
+    except UnicodeEncodeError:
+        return pc.scalar(False)
 
 
 def sha256_of(path: Path) -> str:
