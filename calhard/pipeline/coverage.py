@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from calhard.history import History, RowAccount
+from calhard.history.checksums import has_checksums
 from calhard.judge.pinned import PinnedBaselines
 from calhard.judge.status import CAUSES, REMEDIES
 from calhard.pipeline.evidence import NightEvidence
@@ -24,6 +25,7 @@ CAUSE_OUTCOMES = (
     "indeterminate",
 )
 """What each of `judge.status.CAUSES` makes of a series."""
+UNVERIFIABLE = "no page checksums: a flipped bit is seen only where a value leaves its range"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Coverage:
         """Return one row per unit, outcome and reason, `schema.COVERAGE`."""
         rows = [
             *self.account.coverage(),
+            *self._unverifiable(),
             *self._series(),
             *(
                 _entry("metric", "missing", f"no column {metric}", 1, metric)
@@ -50,6 +53,14 @@ class Coverage:
             *([] if self.pinned is None else self.pinned.coverage(self.evidence.groups)),
         ]
         return pa.Table.from_pylist(rows, schema=COVERAGE)
+
+    def _unverifiable(self) -> list[dict[str, object]]:
+        """One row where a flipped bit could pass for a value; it lowers no coverage."""
+        history = self.history
+        if all(has_checksums(history.filesystem, file) for file in history.files):
+            return []
+        remedy = "write Parquet with page checksums (pyarrow: write_page_checksum=True)"
+        return [_entry("history", "unverifiable", UNVERIFIABLE, 1, remedy=remedy)]
 
     def _series(self) -> list[dict[str, object]]:
         """Series that were audited, and the others by cause."""
