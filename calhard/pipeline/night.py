@@ -79,6 +79,7 @@ def publish(writer: NightWriter, night: Night) -> NightReader:
     writer.write_text("weekly_slo_report.txt", weekly_slo_report(report))
     writer.write_text("regression_report.txt", regression_report(report))
     writer.write_text("report.html", html_report(report))
+    writer.write_text("calhard.toml", report.configuration)
     writer.write_json("summary.json", dict(report.summary))
     return writer.publish(night.about)
 

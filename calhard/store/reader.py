@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import and_
 from pathlib import Path
 from typing import Any
 
@@ -77,16 +78,35 @@ class NightReader:
         class and time, empty where nothing of them was kept.
         """
         parts = sorted(name for name in self._entries if name.startswith(f"{SERIES}/"))
-        problem = next((p for p in map(self._resized, parts) if p), "")
-        if problem or not parts:
-            raise InputError(f"{self.path}: {problem or f'holds no {SERIES}/'}; {_AGAIN}")
-        wanted = _is("model_id", model_id)
-        if class_id is not None:
-            wanted &= _is("class_id", class_id)
-        with _reading(self.path / SERIES):
+        if not parts:
+            raise InputError(f"{self.path}: holds no {SERIES}/; {_AGAIN}")
+        only = {"model_id": model_id} | ({} if class_id is None else {"class_id": class_id})
+        return self._filtered(SERIES, parts, only)
+
+    def rows(self, name: str, **equal: str) -> pa.Table:
+        """Return the rows of a table in which every column of ``equal`` has that value.
+
+        Reads the row groups that may hold them alone, their page checksums verified; sorted as the
+        table is.
+        """
+        return self._filtered(f"{name}.parquet", [f"{name}.parquet"], equal)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The names of the night's files."""
+        return tuple(self._entries)
+
+    def _filtered(self, place: str, names: list[str], equal: Mapping[str, str]) -> pa.Table:
+        """Rows of the Parquet files of one table that have these values."""
+        for name in names:
+            problem = self._resized(name)
+            if problem:
+                raise InputError(f"{self.path}: {problem}; {_AGAIN}")
+        tests = [_is(column, value) for column, value in equal.items()]
+        with _reading(self.path / place):
             return pq.read_table(
-                [str(self.path / name) for name in parts],
-                filters=wanted,
+                [str(self.path / name) for name in names],
+                filters=reduce(and_, tests) if tests else None,
                 filesystem=LocalFileSystem(),
                 partitioning=None,  # folders above may be named like columns
                 page_checksum_verification=True,
@@ -122,6 +142,8 @@ class NightReader:
 
     def _resized(self, name: str) -> str:
         """What is wrong with one file at a glance; its pages have checksums of their own."""
+        if name not in self._entries:
+            return f"{name} is not in the manifest"
         file = self.path / name
         if not file.is_file():
             return f"{name} is missing"
