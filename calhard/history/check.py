@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 class HistoryCheck:
     """What was found in a history.
 
-    ``young`` counts model-classes with too few samples to be audited; ``ordered`` says whether the
-    reader can stream, in one pass, or must gather, with ``shards`` passes.
+    ``young`` counts model-classes with too few samples to be audited, ``silent`` those that stopped
+    reporting, which an audit calls failed; ``ordered`` says whether the reader can stream, in one
+    pass, or must gather, with ``shards`` passes.
     """
 
     source: str
@@ -41,6 +42,7 @@ class HistoryCheck:
     models: int
     groups: int
     young: int
+    silent: int
     conflicting: int
     cadences: dict[str, int]
     metrics: tuple[str, ...]
@@ -58,9 +60,10 @@ class HistoryCheck:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON would hold it."""
-        plain = ("source", "files", "models", "groups", "young", "conflicting", "cadences")
+        counts = ("files", "models", "groups", "young", "silent", "conflicting", "cadences")
         return {
-            **{name: getattr(self, name) for name in plain},
+            "source": self.source,
+            **{name: getattr(self, name) for name in counts},
             "as_of": datetime.fromtimestamp(self.as_of_us / 1e6, tz=UTC).isoformat(),
             "metrics": list(self.metrics),
             "missing_metrics": list(self.missing_metrics),
@@ -77,6 +80,7 @@ class _Tally:
     models: set[str]
     groups: int
     young: int
+    silent: int
     conflicting: int
     cadences: Counter[str]
     account: RowAccount
@@ -104,7 +108,7 @@ def check_history(
     window = Clock.of(plan, newest)
     reading = history.reading(as_of_us=newest, now_us=now_us, since_us=window.lookback)
     shards = history.plan_shards()
-    tally = _Tally(set(), 0, 0, 0, Counter(), history.account)
+    tally = _Tally(set(), 0, 0, 0, 0, Counter(), history.account)
     for spec in shards:
         tally.account = tally.account + _check_shard(spec, reading, window, plan, tally)
     return HistoryCheck(
@@ -114,6 +118,7 @@ def check_history(
         len(tally.models),
         tally.groups,
         tally.young,
+        tally.silent,
         tally.conflicting,
         dict(tally.cadences),
         history.metrics,
@@ -130,7 +135,7 @@ def _check_shard(
 ) -> RowAccount:
     refused = RowAccount()
     while True:
-        account, seen = RowAccount(), _Tally(set(), 0, 0, 0, Counter(), refused)
+        account, seen = RowAccount(), _Tally(set(), 0, 0, 0, 0, Counter(), refused)
         try:
             for block in read_blocks(spec, reading, account):
                 _count(aggregate_dense(block, window), window, plan, seen)
@@ -144,6 +149,7 @@ def _check_shard(
             tally.models |= seen.models
             tally.groups += seen.groups
             tally.young += seen.young
+            tally.silent += seen.silent
             tally.conflicting += seen.conflicting
             tally.cadences += seen.cadences
             return account + refused
@@ -153,10 +159,11 @@ def _count(block: Any, window: Clock, plan: AuditPlan, seen: _Tally) -> None:
     found = find_windows(block, window, restart=plan.windows.restart_on_deployment)
     seen.models |= set(block.model_id)
     seen.groups += len(block)
-    young = (found.split - found.start < plan.windows.min_reference) | (
-        found.stop - found.split < plan.windows.min_analysis
-    )
-    seen.young += int(np.count_nonzero(young))
+    enough = found.split - found.start >= plan.windows.min_reference
+    silent = enough & (found.stop == found.split)
+    young = ~enough | (found.stop - found.split < plan.windows.min_analysis)
+    seen.silent += int(np.count_nonzero(silent))
+    seen.young += int(np.count_nonzero(young & ~silent))
     seen.conflicting += int(np.count_nonzero(block.conflicting))
     for index, count in enumerate(np.bincount(found.cadence, minlength=len(CADENCES)).tolist()):
         if count:
@@ -175,7 +182,8 @@ def print_check(found: HistoryCheck, console: Console) -> None:
         f"as of      {datetime.fromtimestamp(found.as_of_us / 1e6, tz=UTC):%Y-%m-%d %H:%M:%S} UTC",
         f"files      {found.files:,} ({order}, {found.shards} shard(s))",
         f"models     {found.models:,} with {found.groups:,} model-classes"
-        + (f", {found.young:,} too young to be audited" if found.young else ""),
+        + (f", {found.young:,} too young to be audited" if found.young else "")
+        + (f", {found.silent:,} silent for the whole analysis window" if found.silent else ""),
         "cadence    " + (", ".join(f"{n:,} {c}" for c, n in found.cadences.items()) or "none"),
         "metrics    " + ", ".join(found.metrics),
         "missing    " + (", ".join(found.missing_metrics) or "none"),

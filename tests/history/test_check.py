@@ -15,7 +15,7 @@ from calhard.history.groups import AGREE, DISAGREE
 from calhard.pipeline import run_audit
 from calhard.plan import AuditPlan
 from calhard.store import open_night
-from tests.blocks import AS_OF, DAY
+from tests.blocks import AS_OF, DAY, HOUR
 from tests.history.reading import hours, plan_of, rows, write
 
 
@@ -231,3 +231,16 @@ def test_hostile_names_are_printed_inert(name, tmp_path):
         assert name in text
     else:
         assert "\\x" in text or "\\u202e" in text
+
+
+def test_what_stopped_reporting_is_silent_and_not_young(tmp_path):
+    stamps = AS_OF - HOUR * np.arange(900)
+    columns = {
+        "model_id": ["gone"] * 660 + ["there"] * 900,
+        "class_id": ["c"] * 1_560,
+        "timestamp": pa.array(np.concatenate([stamps[240:], stamps])).cast(pa.timestamp("us")),
+        "aece": [0.01] * 1_560,
+    }
+    write(tmp_path / "h.parquet", pa.table(columns))
+    found = check_history(tmp_path / "h.parquet", AuditPlan(), clock=clock)
+    assert (found.groups, found.young, found.silent) == (2, 0, 1)
