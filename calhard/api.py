@@ -92,8 +92,10 @@ def audit(
     )
 
 
-def instant(as_of: str | datetime | None) -> int | None:
+def instant(as_of: str | datetime | None, name: str = "as_of") -> int | None:
     """Return an instant as microseconds since 1970 UTC; naive ones are UTC, None stays None.
+
+    ``name`` is what a message calls it.
 
     Raises
     ------
@@ -106,11 +108,11 @@ def instant(as_of: str | datetime | None) -> int | None:
         moment = datetime.fromisoformat(as_of) if isinstance(as_of, str) else as_of
     except ValueError as e:
         raise ConfigError(
-            f"as_of {as_of!r} is no ISO instant; write one such as 2026-05-31T00:00Z"
+            f"{name} {as_of!r} is no ISO instant; write one such as 2026-05-31T00:00Z"
         ) from e
     if not isinstance(moment, datetime):
-        raise ConfigError(f"as_of {as_of!r} is neither ISO text nor a datetime")
+        raise ConfigError(f"{name} {as_of!r} is neither ISO text nor a datetime")
     aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
     if aware < EARLIEST:
-        raise ConfigError(f"as_of {as_of} lies before 1990, and so before every history")
+        raise ConfigError(f"{name} {as_of} lies before 1990, and so before every history")
     return (aware - EPOCH) // timedelta(microseconds=1)

@@ -278,6 +278,21 @@ COVERAGE = pa.schema(
     ]
 )
 
+
+def coverage_row(
+    unit: str, outcome: str, reason: str, count: int, example: str = "", remedy: str = ""
+) -> dict[str, object]:
+    """Return one row of `COVERAGE`."""
+    return {
+        "unit": unit,
+        "outcome": outcome,
+        "reason": reason,
+        "count": count,
+        "example": example,
+        "remedy": remedy,
+    }
+
+
 NIGHT_TABLES: dict[str, pa.Schema] = {
     "evidence": EVIDENCE,
     "violations": VIOLATIONS,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,7 +14,6 @@ from calhard.errors import ConfigError
 if TYPE_CHECKING:
     from calhard.plan import AuditPlan
 
-EPOCH, EARLIEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(1990, 1, 1, tzinfo=UTC)
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 config = click.option(
@@ -65,16 +64,6 @@ def parse_instant(text: str | None) -> int | None:
     ConfigError
         Not an ISO date or instant, or before 1990, where no history begins.
     """
-    if text is None:
-        return None
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError as e:
-        raise ConfigError(
-            f"--as-of {text!r} is no ISO instant; write one such as 2026-05-31T00:00Z"
-        ) from e
-    if instant.tzinfo is None:
-        instant = instant.replace(tzinfo=UTC)
-    if instant < EARLIEST:
-        raise ConfigError(f"--as-of {text} lies before 1990, and so before every history")
-    return (instant - EPOCH) // timedelta(microseconds=1)
+    from calhard.api import instant
+
+    return instant(text, "--as-of")

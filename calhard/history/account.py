@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from calhard.schema import coverage_row
+
 Key = tuple[str, str]
 """(outcome, reason)."""
 
@@ -94,11 +96,11 @@ class RowAccount:
 
     def coverage(self) -> list[Mapping[str, object]]:
         """Return the rows of the coverage table, in a fixed order."""
-        found: list[Mapping[str, object]] = [_entry("row", "audited", "", self.rows, "", "")]
+        found: list[Mapping[str, object]] = [coverage_row("row", "audited", "", self.rows, "", "")]
         for outcome, reason in sorted(self.counts):
             example = self.examples.get((outcome, reason))
             found.append(
-                _entry(
+                coverage_row(
                     "row",
                     outcome,
                     reason,
@@ -109,18 +111,5 @@ class RowAccount:
             )
         for path in sorted(self.files):
             reason, remedy = self.files[path]
-            found.append(_entry("file", "rejected", reason, 1, path, remedy))
+            found.append(coverage_row("file", "rejected", reason, 1, path, remedy))
         return found
-
-
-def _entry(
-    unit: str, outcome: str, reason: str, count: int, example: str, remedy: str
-) -> dict[str, object]:
-    return {
-        "unit": unit,
-        "outcome": outcome,
-        "reason": reason,
-        "count": count,
-        "example": example,
-        "remedy": remedy,
-    }

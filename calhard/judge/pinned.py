@@ -10,11 +10,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from calhard.schema import coverage_row
+
 Floats = NDArray[np.float64]
 
 PINNED, REFERENCE = "pinned", "reference"
 """What `schema.EVIDENCE` calls the two sources of a baseline."""
 ERROR_SUFFIX = "_standard_error"
+UNIT = "baseline"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,29 +85,17 @@ class PinnedBaselines:
         """Return rows of the coverage table: which pins found a model-class of the history."""
         keys = ["model_id", "class_id"]
         lost = self.table.select(keys).join(groups.select(keys), keys, join_type="left anti")
-        found = [_entry("audited", "", self.table.num_rows - lost.num_rows)]
+        found = [coverage_row(UNIT, "audited", "", self.table.num_rows - lost.num_rows)]
         if self.duplicates:
-            found.append(_entry("duplicate", "same model and class", self.duplicates))
+            found.append(coverage_row(UNIT, "duplicate", "same model and class", self.duplicates))
         if lost.num_rows:
             model, class_ = min(_keys(lost))
             reason = "pinned, but the history has no such model and class"
             remedy = "check the names, or take the row out of the baseline"
-            found.append(_entry("missing", reason, lost.num_rows, f"{model} / {class_}", remedy))
+            example = f"{model} / {class_}"
+            found.append(coverage_row(UNIT, "missing", reason, lost.num_rows, example, remedy))
         return found
 
 
 def _keys(table: pa.Table) -> list[tuple[str, str]]:
     return list(zip(table["model_id"].to_pylist(), table["class_id"].to_pylist(), strict=True))
-
-
-def _entry(
-    outcome: str, reason: str, count: int, example: str = "", remedy: str = ""
-) -> dict[str, object]:
-    return {
-        "unit": "baseline",
-        "outcome": outcome,
-        "reason": reason,
-        "count": count,
-        "example": example,
-        "remedy": remedy,
-    }

@@ -13,7 +13,7 @@ from calhard.judge.pinned import PinnedBaselines
 from calhard.judge.status import CAUSES, REMEDIES
 from calhard.pipeline.evidence import NightEvidence
 from calhard.pipeline.roster import Roster
-from calhard.schema import COVERAGE
+from calhard.schema import COVERAGE, coverage_row
 
 CAUSE_OUTCOMES = (
     "indeterminate",
@@ -45,10 +45,10 @@ class Coverage:
             *self._unverifiable(),
             *self._series(),
             *(
-                _entry("metric", "missing", f"no column {metric}", 1, metric)
+                coverage_row("metric", "missing", f"no column {metric}", 1, metric)
                 for metric in self.history.missing_metrics
             ),
-            _entry("model", "audited", "", audited_models(self.evidence.groups)),
+            coverage_row("model", "audited", "", audited_models(self.evidence.groups)),
             *self.models.coverage(),
             *([] if self.pinned is None else self.pinned.coverage(self.evidence.groups)),
         ]
@@ -60,16 +60,16 @@ class Coverage:
         if all(has_checksums(history.filesystem, file) for file in history.files):
             return []
         remedy = "write Parquet with page checksums (pyarrow: write_page_checksum=True)"
-        return [_entry("history", "unverifiable", UNVERIFIABLE, 1, remedy=remedy)]
+        return [coverage_row("history", "unverifiable", UNVERIFIABLE, 1, remedy=remedy)]
 
     def _series(self) -> list[dict[str, object]]:
         """Series that were audited, and the others by cause."""
         fine, *others = self.evidence.causes.tolist()
         told = zip(CAUSES, CAUSE_OUTCOMES, REMEDIES, others, strict=True)
         return [
-            _entry("series", "audited", "", fine),
+            coverage_row("series", "audited", "", fine),
             *(
-                _entry("series", outcome, cause, count, remedy=remedy)
+                coverage_row("series", outcome, cause, count, remedy=remedy)
                 for cause, outcome, remedy, count in told
                 if count
             ),
@@ -96,16 +96,3 @@ def audited_models(groups: pa.Table) -> int:
     """Return the number of models of which any series was audited."""
     audited = groups.filter(pa.array(groups["audited"].to_numpy() > 0))
     return len(audited["model_id"].unique())
-
-
-def _entry(
-    unit: str, outcome: str, reason: str, count: int, example: str = "", remedy: str = ""
-) -> dict[str, object]:
-    return {
-        "unit": unit,
-        "outcome": outcome,
-        "reason": reason,
-        "count": count,
-        "example": example,
-        "remedy": remedy,
-    }
