@@ -122,11 +122,7 @@ def _audit(
     if not any(a.groups for a in assessed):
         raise InputError(_nothing(history, account))
     ruling = Ruling(plan, clock, metrics, fit_priors(sketch, len(metrics)), baseline)
-    indices = [a.spec.index for a in assessed]
-    judge = JudgeShard(ruling, writer.scratch)
-    scores = list(_told(engine.map(judge, indices), "judge", shards, progress))
-    factors = reduce(add, scores, ScoreSketch.zero(len(metrics))).factors()
-    fleet = JudgedFleet(ruling, writer.scratch, indices, factors)
+    fleet = _judged(ruling, [a.spec for a in assessed], engine, writer, progress)
     progress("decide", 0, 1, 0)
     evidence = write_evidence(fleet, writer)
     progress("decide", 1, 1, 0)
@@ -146,6 +142,21 @@ def _audit(
         engine=engine.name,
         started=started,
     )
+
+
+def _judged(
+    ruling: Ruling,
+    shards: Sequence[ShardSpec],
+    engine: Engine,
+    writer: NightWriter,
+    progress: Progress,
+) -> JudgedFleet:
+    """Judge the assessed shards; what inflates their p-values is told by all together."""
+    indices = [spec.index for spec in shards]
+    judge = JudgeShard(ruling, writer.scratch)
+    scores = _told(engine.map(judge, indices), "judge", shards, progress)
+    factors = reduce(add, scores, ScoreSketch.zero(len(ruling.metrics))).factors()
+    return JudgedFleet(ruling, writer.scratch, indices, factors)
 
 
 def _write_series(

@@ -211,5 +211,7 @@ class Regression(Section):
 class Storage(Section):
     """What is kept, and how much must be covered."""
 
-    keep: Literal["all", "flagged"] = Field("all", description="series whose evidence is kept")
+    keep: Literal["all", "flagged"] = Field(
+        "all", description="series whose evidence and values are kept"
+    )
     coverage_bound: Share = Field(0.99, description="less coverage is a degraded night")
