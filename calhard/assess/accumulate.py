@@ -8,33 +8,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from calhard.assess.columns import FLAT_SLOTS, RECENT, SHORT, Columns, pack
+from calhard.assess.columns import RECENT, SHORT, Columns, pack
+from calhard.assess.cycles import oscillation_columns
 from calhard.assess.panel import Panel
-from calhard.assess.sides import Side, Sides, deseasonalised, mirrored, winsorised
+from calhard.assess.runs import run_columns
+from calhard.assess.sides import Side, Sides, deseasonalised, winsorised
 from calhard.schema import Metric
 from calhard_kernels._array import Array, zero_padding
-from calhard_kernels.effective import ONE_SIDE, lag1_correlation
-from calhard_kernels.failure import closing_run, longest_run
+from calhard_kernels.effective import lag1_correlation
 from calhard_kernels.moments import Moments, moments
 from calhard_kernels.order import interquartile_range
-from calhard_kernels.oscillation import (
-    Peak,
-    between_peak,
-    cycle_amplitude,
-    fisher_g_p,
-    periodogram_peak,
-)
 from calhard_kernels.scan import Split, best_split, last_mean
 from calhard_kernels.slope import Trend, trend
 
-OFFSETS = (0.0, -0.5, -0.25, 0.25, 0.5)
-"""Places between two Fourier frequencies at which a cycle's amplitude is looked for."""
 ALIKE = 0.4
 """Lag-1 correlation above which 10 slots tell too little of what lasts."""
-SCREEN = 0.05
-"""A cycle with a larger p is not looked for between two Fourier frequencies."""
-CLEAR = 0.01
-"""A cycle with a larger p is not looked for in the reference window and in either half."""
 
 
 def accumulate(panel: Panel, metric: Metric, cadence: int, heads: frozenset[str]) -> Columns:
@@ -71,29 +59,6 @@ def raw_columns(raw: Sides) -> Columns:
         "reference_median": reference.median,
         **run_columns(reference, analysis),
     }
-
-
-def run_columns(reference: Side, analysis: Side) -> Columns:
-    """Length of the run of one value that ends the windows, as far as it reaches back.
-
-    Where it is long enough to be a flatline, also the longest run before it (else NaN): infinite
-    where the series never had another value.
-    """
-    rows, last = np.arange(len(analysis.n)), analysis.n - 1
-    closing = np.ones(len(rows))
-    again = np.flatnonzero(analysis.x[rows, last] == analysis.x[rows, np.maximum(last - 1, 0)])
-    closing[again] = closing_run(analysis.x[again], analysis.n[again])
-    longest = np.full(len(rows), np.nan)
-    likely = np.flatnonzero((closing >= FLAT_SLOTS) | (closing == analysis.n))
-    back, size = mirrored(reference.x[likely]), reference.n[likely]
-    through = closing[likely] == analysis.n[likely]
-    same = back == analysis.x[likely, last[likely], None]
-    same &= (np.arange(back.shape[1]) < size[:, None]) & through[:, None]
-    reach = np.sum(np.logical_and.accumulate(same, axis=1), axis=1)
-    closing[likely] += reach
-    back[np.arange(back.shape[1]) < reach[:, None]] = np.nan  # part of the run that ends now
-    longest[likely] = np.where(reach == size, np.inf, longest_run(back, size))
-    return {"closing_run": closing, "reference_run": longest}
 
 
 def level_columns(panel: Panel, clipped: Array, side: Sides) -> Columns:
@@ -246,64 +211,3 @@ def _smaller_half(side: Side, rows: Array) -> Array:
         for part in (slice(0, middle), slice(middle, None))
     ]
     return np.fmin(*halves)
-
-
-def oscillation_columns(side: Sides) -> Columns:
-    """Fisher's g on the whitened analysis window, and the cycle's amplitude then and before.
-
-    ``cycle_half`` is the smaller of its amplitudes in the window's two halves; it and
-    ``cycle_before`` are made for cycles that might be confirmed alone.
-    """
-    names = ("cycle_p", "cycle_period", "cycle_amplitude", "cycle_before", "cycle_half")
-    columns = {name: np.full(len(side.analysis.n), np.nan) for name in names}
-    long = side.analysis.n >= SHORT
-    if not long.any():
-        return columns
-    phi = lag1_correlation((side.reference.moments,), ONE_SIDE).phi
-    for n in np.unique(side.analysis.n[long]):
-        rows = np.flatnonzero(side.analysis.n == n)
-        x = side.analysis.x[rows, :n]
-        peak = periodogram_peak(x, phi[rows])
-        p = fisher_g_p(peak.g, peak.ordinates)
-        seen = np.flatnonzero(p <= SCREEN)
-        if len(seen):
-            near = Peak(peak.g[seen], peak.index[seen], peak.ordinates, peak.amplitude[seen])
-            g = between_peak(x[seen], phi[rows[seen]], near)
-            p[seen] = np.minimum(2.0 * fisher_g_p(g, peak.ordinates), 1.0)
-        columns["cycle_p"][rows] = p
-        columns["cycle_period"][rows] = n / peak.index
-        columns["cycle_amplitude"][rows] = peak.amplitude
-        clear = np.flatnonzero(p <= CLEAR)
-        if len(clear):
-            _look_closer(columns, rows[clear], x[clear], peak.index[clear])
-            _look_before(side, columns, rows[clear])
-    return columns
-
-
-def _look_closer(columns: Columns, rows: Array, x: Array, index: Array) -> None:
-    """Fill in the cycle between the Fourier frequencies, and whether both halves have it."""
-    n = x.shape[1]
-    tried = np.stack([np.minimum((index + offset) / n, 0.5) for offset in OFFSETS], axis=1)
-    size = np.stack([cycle_amplitude(x, tried[:, k]) for k in range(len(OFFSETS))], axis=1)
-    best = np.argmax(size, axis=1)
-    chosen = np.arange(len(rows)), best
-    columns["cycle_amplitude"][rows] = size[chosen]
-    columns["cycle_period"][rows] = 1.0 / tried[chosen]
-    columns["cycle_half"][rows] = _in_both_halves(x, 1.0 / tried[chosen])
-
-
-def _in_both_halves(x: Array, period: Array) -> Array:
-    half = x.shape[1] // 2
-    return np.minimum(
-        cycle_amplitude(x[:, :half], 1.0 / period), cycle_amplitude(x[:, half:], 1.0 / period)
-    )
-
-
-def _look_before(side: Sides, columns: Columns, rows: Array) -> None:
-    """Fill in the amplitude that the same frequency had in the reference window."""
-    x, size = side.reference.x, side.reference.n
-    for n in np.unique(size[rows]):
-        chosen = rows[size[rows] == n]
-        columns["cycle_before"][chosen] = cycle_amplitude(
-            x[chosen, x.shape[1] - n :], 1.0 / columns["cycle_period"][chosen]
-        )

@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 from calhard.assess.columns import Columns, to_batch
+from calhard.judge.names import judged_names
 from calhard.judge.ruling import Ruling, ScoreSketch
-from calhard.judge.verdict import judge_metric, judged_names
+from calhard.judge.verdict import judge_metric
 from calhard.schema import HEADS
 
 

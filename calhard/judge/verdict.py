@@ -9,7 +9,9 @@ import numpy as np
 from calhard.assess.accumulate import trend_of
 from calhard.assess.columns import LEAST_SPREAD, NIGHTS, SHORT, Columns, unpack
 from calhard.assess.correlation import head_correlation
-from calhard.judge.heads import Head, judge_heads, level_test, shrunk_correlations
+from calhard.judge.head import Head
+from calhard.judge.heads import judge_heads, shrunk_correlations
+from calhard.judge.levels import level_test
 from calhard.judge.outlook import outlook, t_quantile
 from calhard.judge.pinned import Pin
 from calhard.judge.ruling import Ruling, scan_null
@@ -249,68 +251,3 @@ def _window(name: str, window: Window) -> Columns:
         f"{name}_p": window.p,
         f"{name}_beyond": window.beyond.astype(np.float64),
     }
-
-
-def judged_names() -> tuple[str, ...]:
-    """Return the names of all judged columns, in order; what a series lacks is NaN."""
-    heads = tuple(
-        f"{name}_{head}" for head in HEADS for name in ("p", "open", "effect", "change", "onset")
-    )
-    nights_ = tuple(f"night_{name}_{k}" for k in range(NIGHTS) for name in ("p", "beyond"))
-    windows = tuple(
-        f"{window}_{name}"
-        for window in ("week", "night")
-        for name in ("value", "standard_error", "p", "beyond", "samples")
-    )
-    return _KNOWN + _PLAIN + heads + nights_ + windows
-
-
-_KNOWN = (
-    "cadence",
-    "n_reference",
-    "n_analysis",
-    "n_night",
-    "n_missing",
-    "n_bad",
-    "last_value",
-    "last_day",
-    "reference_day",
-    "analysis_day",
-    "spacing_seconds",
-    "status",
-    "cause",
-    "failed_day",
-    "short",
-)
-_PLAIN = (
-    "reference_mean",
-    "analysis_mean",
-    "reference_sd",
-    "analysis_sd",
-    "reference_median",
-    "cohens_d",
-    "welch_t",
-    "welch_df",
-    "welch_p",
-    "lag1",
-    "phi",
-    "effective_p",
-    "smallest_detectable",
-    "slope",
-    "r_squared",
-    "acceleration",
-    "volatility",
-    "step_squares",
-    "line_squares",
-    "slo_bound",
-    "baseline_value",
-    "pinned",
-    "tau_shift",
-    "predicted_value",
-    "interval_low",
-    "interval_high",
-    "risk",
-    "breach_day",
-    "breach_earliest_day",
-    "breach_latest_day",
-)

@@ -7,8 +7,8 @@ from scipy import stats
 from calhard.assess.columns import to_batch
 from calhard.findings import fleet_health, health
 from calhard.judge.evidence import decide, fleet_q_values
+from calhard.judge.names import judged_names
 from calhard.judge.selection import combine, deflated, effects, is_worse, kinds
-from calhard.judge.verdict import judged_names
 from calhard.plan import AuditPlan, Regression
 from calhard.schema import HEADS
 from calhard.simulate import healthy_series, plant
