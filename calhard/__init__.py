@@ -1,7 +1,7 @@
 """calhard: nightly drift and SLO audits for fleets of calibrated models.
 
-`audit` audits a night, `AuditPlan` holds its rules, `AuditReport` what was found. They are imported
-when they are first used, so that ``import calhard`` itself costs nothing.
+`audit` audits a night, `AuditPlan` holds its rules, `AuditReport` what was found; `explain` tells
+why. They are imported when they are first used, so that ``import calhard`` itself costs nothing.
 """
 
 from importlib import import_module
@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING, Any
 from calhard._version import __version__
 
 if TYPE_CHECKING:
-    from calhard.api import audit
+    from calhard.api import audit, explain
+    from calhard.explanation import Explanation
     from calhard.pipeline import AuditReport
     from calhard.plan import AuditPlan
 
-__all__ = ["AuditPlan", "AuditReport", "__version__", "audit"]
+__all__ = ["AuditPlan", "AuditReport", "Explanation", "__version__", "audit", "explain"]
 
 _HOMES = {
     "AuditPlan": "calhard.plan",
     "AuditReport": "calhard.pipeline",
+    "Explanation": "calhard.explanation",
     "audit": "calhard.api",
+    "explain": "calhard.api",
 }
 
 

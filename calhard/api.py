@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 from calhard.engines import LocalEngine, Progress
 from calhard.errors import ConfigError
+from calhard.explanation import Explanation, explain_night
 from calhard.history import read_baseline
 from calhard.pipeline import AuditReport, run_audit
 from calhard.plan import AuditPlan
+from calhard.store import open_night
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
@@ -90,6 +92,47 @@ def audit(
         force=force,
         progress=progress,
     )
+
+
+def explain(
+    out: str | os.PathLike[str],
+    model_id: str,
+    class_id: str | None = None,
+    metric: str | None = None,
+    night: str | None = None,
+) -> Explanation:
+    """Explain one series of a published night: why it was alarmed, or why it was silent.
+
+    Parameters
+    ----------
+    out : path
+        Folder of the nights.
+    model_id, class_id, metric : str
+        The series. Without a metric or a class, the model's series in a table, the worst first,
+        and the worst one in full.
+    night : ``YYYY-MM-DD``, optional
+        The latest night by default.
+
+    Returns
+    -------
+    Explanation
+        ``text``, ``verdict`` (a word), ``sentence`` and ``picture``.
+
+    Raises
+    ------
+    ConfigError
+        ``night`` is no date, or the night has no such model, class or metric.
+    InputError
+        There is no such night, or a file of it is damaged.
+
+    Examples
+    --------
+    >>> import calhard
+    >>> found = calhard.explain("nights", "churn", "rare", "aece")  # doctest: +SKIP
+    >>> found.verdict, found.sentence  # doctest: +SKIP
+    >>> print(found.text)  # doctest: +SKIP
+    """
+    return explain_night(open_night(out, night), model_id, class_id, metric)
 
 
 def instant(as_of: str | datetime | None, name: str = "as_of") -> int | None:

@@ -12,7 +12,18 @@ import calhard
 import calhard_kernels
 
 CALHARD, KERNELS = (Path(package.__file__).parent for package in (calhard, calhard_kernels))
-CORE = ("schema", "plan", "series", "assess", "judge", "findings", "report", "errors", "_version")
+CORE = (
+    "schema",
+    "plan",
+    "series",
+    "assess",
+    "judge",
+    "findings",
+    "report",
+    "explanation",
+    "errors",
+    "_version",
+)
 EDGES = ("history", "measure", "store", "engines", "simulate")
 WIRING = ("pipeline", "cli", "api", "demo")
 OPTIONAL = ("ray", "mlflow", "cupy")

@@ -17,6 +17,7 @@ COMMANDS = {
     "check": "say what an audit would cover and reject",
     "audit": "audit one night of a fleet",
     "report": "print a published night's reports again",
+    "explain": "the evidence behind a verdict, in words and a plot",
     "config": "print the effective configuration or its schema",
     "prune": "drop old nights, never the latest",
     "completion": "print the shell completion script",
