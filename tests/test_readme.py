@@ -1,5 +1,6 @@
 """What the README tells a user to type is typed."""
 
+import json
 import os
 import re
 import shutil
@@ -99,3 +100,17 @@ def test_exit_codes_are_those_of_the_help():
     assert listed
     for code in listed:
         assert re.search(rf"(^|\s){code}  \w", help_), code
+
+
+def test_measured_numbers_are_those_of_the_committed_benchmark():
+    text = (ROOT / "benchmarks" / "results" / "statistics.json").read_text(encoding="utf-8")
+    measured = {
+        (row["promise"].split(" (")[0], row["setting"]): row
+        for row in json.loads(text)["measured"]["rows"]
+    }
+    rows = re.findall(r"^\| (.+) \| (.+) \| (.+) \| ([\d.]+%) of ([\d,]+) \|$", TEXT, re.MULTILINE)
+    assert len(rows) > 15
+    for promise, setting, bound, share, trials in rows:
+        row = measured[promise, setting]
+        assert (bound, share) == (row["bound"], f"{row['share']:.2%}"), (promise, setting)
+        assert trials == f"{row['trials']:,}"
