@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import lfilter
+from scipy.stats import f_oneway
 
-from calhard_kernels.season import find_season, remove_season
+from calhard_kernels.season import find_season, phases_differ, remove_season
 from tests import naive
 
 
@@ -150,3 +151,33 @@ def test_autocorrelation_alone_is_no_season(phi):
     p = find_season(x, phase, np.full(3000, 504), 24).p
     assert np.mean(p < 0.05) == pytest.approx(0.05, abs=0.015)
     assert np.mean(p <= 0.001) < 0.004
+
+
+@given(
+    st.integers(0, 2**32 - 1), st.sampled_from([(24, 200), (7, 60)]), st.sampled_from([0.0, 0.2])
+)
+def test_the_plain_analysis_of_variance_agrees_with_scipy(seed, shape, gaps):
+    period, width = shape
+    rng = np.random.default_rng(seed)
+    x, phase, n = left_packed(rng, 6, width, period, 1, gaps)
+    x = x + 1e3 + rng.normal(size=(6, 1)) * 0.4 * np.sin(2.0 * np.pi * phase / period)
+    found = phases_differ(x, phase, n, period)
+    for s, length in enumerate(n):
+        values, phases = x[s, :length], phase[s, :length]
+        groups = [values[phases == k] for k in range(period) if (phases == k).any()]
+        expected = f_oneway(*groups).pvalue
+        if abs(expected - 0.1) > 1e-6:
+            assert found[s] == (expected <= 0.1 and length >= 4 * period)
+
+
+@pytest.mark.parametrize("phi", [0.0, 0.5, 0.8])
+def test_what_has_a_season_is_asked_for_it(phi):
+    rng = np.random.default_rng(27)
+    noise = lfilter([1.0], [1.0, -phi], rng.standard_normal((2_000, 732)), axis=1)[:, 60:]
+    phase = np.broadcast_to(np.arange(672) % 24, noise.shape)
+    size = rng.uniform(0.0, 1.0, (2_000, 1)) / (1.0 - phi)
+    x = noise + size * np.sin(2.0 * np.pi * phase / 24 + rng.uniform(0, 6, (2_000, 1)))
+    n = np.full(2_000, 672)
+    has, asked = find_season(x, phase, n, 24).found, phases_differ(x, phase, n, 24)
+    assert has.sum() > 800
+    assert (has & ~asked).sum() <= 2
