@@ -1,7 +1,8 @@
 """calhard: nightly drift and SLO audits for fleets of calibrated models.
 
 `audit` audits a night, `AuditPlan` holds its rules, `AuditReport` what was found; `explain` tells
-why. They are imported when they are first used, so that ``import calhard`` itself costs nothing.
+why. Inside a running service `DriftMonitor` checks one model's SLOs and `RegressionDetector` judges
+its history. They are imported when they are first used, so that ``import calhard`` costs nothing.
 """
 
 from importlib import import_module
@@ -14,13 +15,40 @@ if TYPE_CHECKING:
     from calhard.explanation import Explanation
     from calhard.pipeline import AuditReport
     from calhard.plan import AuditPlan
+    from calhard.service import (
+        CalibrationMetrics,
+        DetectedRegression,
+        DriftMonitor,
+        EarlyWarning,
+        HealthStatus,
+        RegressionDetector,
+    )
 
-__all__ = ["AuditPlan", "AuditReport", "Explanation", "__version__", "audit", "explain"]
+__all__ = [
+    "AuditPlan",
+    "AuditReport",
+    "CalibrationMetrics",
+    "DetectedRegression",
+    "DriftMonitor",
+    "EarlyWarning",
+    "Explanation",
+    "HealthStatus",
+    "RegressionDetector",
+    "__version__",
+    "audit",
+    "explain",
+]
 
 _HOMES = {
     "AuditPlan": "calhard.plan",
     "AuditReport": "calhard.pipeline",
+    "CalibrationMetrics": "calhard.service",
+    "DetectedRegression": "calhard.service",
+    "DriftMonitor": "calhard.service",
+    "EarlyWarning": "calhard.service",
     "Explanation": "calhard.explanation",
+    "HealthStatus": "calhard.service",
+    "RegressionDetector": "calhard.service",
     "audit": "calhard.api",
     "explain": "calhard.api",
 }

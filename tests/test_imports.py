@@ -21,6 +21,7 @@ CORE = (
     "findings",
     "report",
     "explanation",
+    "service",
     "errors",
     "_version",
 )

@@ -1,0 +1,242 @@
+"""The in-service API: speed beside SciPy, false alarms of healthy streams, delay of detection.
+
+    python -m benchmarks.service [--streams 1000] [--only speed alarms delay] [--seed 1]
+
+Speed: one sample added to a full history (1,000 samples, five metrics) and checked against its
+SLOs. False alarms: streams of 1,000 hourly samples of five independent metrics, judged after every
+sample up to 100 and every fourth one after, by the same kernels as `RegressionDetector` (many
+streams at once, without anything of a fleet). Writes ``benchmarks/results/service.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from scipy import stats
+
+from benchmarks.machine import write
+from calhard.assess.block import Rules, assess_block
+from calhard.assess.columns import to_columns
+from calhard.assess.correlation import CorrelationSketch
+from calhard.assess.windows import CADENCES
+from calhard.judge.batch import judge_batch
+from calhard.judge.ruling import Ruling, ScoreSketch
+from calhard.judge.selection import combine
+from calhard.plan import AuditPlan
+from calhard.schema import HEADS, MICROSECONDS_PER_HOUR
+from calhard.series import SeriesBlock
+from calhard.service import DriftMonitor, RegressionDetector
+from calhard.service.changes import ALARM_LEVEL, APART, CHECKS, OLDER_SHARES
+from calhard.service.timeline import Timeline
+from calhard.simulate import healthy_series, plant
+from calhard.simulate.noise import Noise
+from calhard_kernels.scan import best_split
+from calhard_kernels.welch import cohens_d
+
+Floats = NDArray[np.float64]
+PLAN = AuditPlan()
+METRICS = ("aece", "dece", "alpha", "clamp_rate", "merged_bin_rate")
+N, LEAST = 1_000, 13
+START = datetime(2026, 1, 1, tzinfo=UTC)
+LEVEL, SD = 0.2, 0.002
+BASELINE = {"aece": 0.02, "dece": 0.02, "alpha": 0.5, "clamp_rate": 0.05, "merged_bin_rate": 0.02}
+NOISE = {"aece": 1e-3, "dece": 1e-3, "alpha": 5e-3, "clamp_rate": 5e-3, "merged_bin_rate": 2e-3}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One measurement."""
+
+    what: str
+    setting: str
+    value: float
+    unit: str
+    gate: str = ""
+
+
+def samples(rng: np.random.Generator, n: int) -> list[dict[str, float]]:
+    """Return n healthy samples of the five metrics."""
+    columns = {m: BASELINE[m] + NOISE[m] * rng.standard_normal(n) for m in METRICS}
+    return [{m: float(columns[m][i]) for m in METRICS} for i in range(n)]
+
+
+def speed(rng: np.random.Generator, adds: int = 5_000, peers: int = 300) -> Iterator[Line]:
+    """One add and check at full history, one judgement, and SciPy's tests over the same history."""
+    detector, monitor, hour = RegressionDetector(), DriftMonitor(), timedelta(hours=1)
+    monitor.set_baseline(BASELINE)
+    drawn = samples(rng, N + adds)
+    for i in range(N):
+        detector.add_metrics(drawn[i], START + i * hour)
+    taken = []
+    for i in range(N, N + adds):
+        moment, sample = START + i * hour, drawn[i]
+        start = time.perf_counter()
+        detector.add_metrics(sample, moment)
+        monitor.check_slos(sample, moment)
+        taken.append(time.perf_counter() - start)
+    broken = {m: v + 0.3 for m, v in BASELINE.items()}
+    start = time.perf_counter()
+    for k in range(200):
+        monitor.check_slos(broken, START + (N + adds + k) * hour)
+    violated = (time.perf_counter() - start) / 200
+    start = time.perf_counter()
+    detector.regressions()
+    judged = time.perf_counter() - start
+    peer = statistics.median(_scipy_add(rng, drawn, peers))
+    micro = 1e6
+    where = "1,000 samples, 5 metrics"
+    yield Line("add + check, median", where, statistics.median(taken) * micro, "µs", "≤ 150")
+    yield Line("add + check, 99 %", where, float(np.quantile(taken, 0.99)) * micro, "µs", "≤ 1000")
+    yield Line("add + check, longest", where, max(taken) * micro, "µs")
+    yield Line("check that finds 5 violations", where, violated * micro, "µs", "≤ 1000")
+    yield Line("SciPy: Welch + linregress, median", where, peer * micro, "µs")
+    yield Line("SciPy ÷ add + check", where, peer / statistics.median(taken), "×")
+    yield Line("whole judgement, when asked", where, judged * 1e3, "ms")
+
+
+def _scipy_add(rng: np.random.Generator, drawn: list[dict[str, float]], adds: int) -> list[float]:
+    """Seconds of each add with Welch's test and a line over the history of every metric."""
+    del rng
+    kept = {m: [s[m] for s in drawn[:N]] for m in METRICS}
+    slot, taken = np.arange(N), []
+    for sample in drawn[N : N + adds]:
+        start = time.perf_counter()
+        for m in METRICS:
+            values = kept[m]
+            values.append(sample[m])
+            del values[0]
+            x = np.array(values)
+            stats.ttest_ind(x[:-200], x[-200:], equal_var=False)
+            stats.linregress(slot, x)
+        taken.append(time.perf_counter() - start)
+    return taken
+
+
+def smallest_p(x: Floats, metric: str = "aece") -> Floats:
+    """Return what a detector compares with its level, for many streams of one metric; shape (S,).
+
+    The combined p of the primary windows, and twice that of each of the older ones where a series
+    falls apart visibly: both as `calhard.service.judgement` has them.
+    """
+    p = _combined(x, metric, None)
+    split = best_split(x)
+    apart = split.found & (np.abs(cohens_d(split.before, split.after)) >= APART)
+    for share in OLDER_SHARES:
+        rows = np.flatnonzero(apart)
+        if len(rows) and x.shape[1] - int(x.shape[1] * share) >= PLAN.windows.min_reference:
+            older = len(OLDER_SHARES) * _combined(x[rows], metric, share)
+            p[rows] = np.fmin(p[rows], older)
+    return p
+
+
+def _combined(x: Floats, metric: str, share: float | None) -> Floats:
+    size, n = x.shape
+    stamps = 1_767_225_600_000_000 + MICROSECONDS_PER_HOUR * np.arange(n, dtype=np.int64)
+    line = Timeline.of(stamps, PLAN, share)
+    chosen = {metric: PLAN.metric_catalogue()[metric]}
+    block = SeriesBlock(
+        tuple(f"m{i:06d}" for i in range(size)),
+        ("c",) * size,
+        np.arange(size + 1, dtype=np.int64) * n,
+        np.tile(line.judged, size),
+        {metric: np.ascontiguousarray(x).ravel()},
+        None,
+        np.zeros(size, np.bool_),
+        {},
+        np.full(size, -1, np.int64),
+    )
+    sketch = CorrelationSketch.zero(1)
+    groups, columns = assess_block(block, Rules.of(PLAN, chosen, line.clock), sketch)
+    ruling = Ruling(PLAN, line.clock, chosen, {})
+    judged = to_columns(judge_batch(groups, to_columns(columns), ruling, ScoreSketch.zero(1)))
+    factors = np.ones((1, len(CADENCES), len(HEADS)))
+    p, _ = combine(judged, factors, PLAN.regression.weights())
+    return p
+
+
+def first_alarm(x: Floats, level: float, sizes: list[int], name: str = "") -> NDArray[np.int64]:
+    """Return at how many samples each series first alarmed, shape (S,); 0 where it never did."""
+    first = np.zeros(len(x), np.int64)
+    for n in track(sizes, description=name, transient=True):
+        calm = np.flatnonzero(first == 0)
+        for part in np.array_split(calm, len(calm) * n // 2**18 + 1):
+            if len(part):
+                first[part[smallest_p(x[part, :n]) <= level]] = n
+    return first
+
+
+def alarms(rng: np.random.Generator, streams: int) -> Iterator[Line]:
+    """Healthy streams of five metrics with any alarm in 1,000 samples."""
+    sizes = [*range(LEAST, 100), *range(100, N + 1, 4)]
+    settings: list[tuple[float, Noise]] = [
+        (0.0, "normal"),
+        (0.5, "normal"),
+        (0.7, "normal"),
+        (0.0, "t5"),
+    ]
+    level = ALARM_LEVEL / (CHECKS * len(METRICS))
+    for phi, noise in settings:
+        x = LEVEL + SD * healthy_series(rng, streams * len(METRICS), N, phi=phi, noise=noise)
+        name = f"φ = {phi:g}, {noise}"
+        fired = first_alarm(x, level, sizes, name).reshape(streams, len(METRICS)) > 0
+        share = float(np.mean(fired.any(axis=1)))
+        yield Line("healthy streams with an alarm", name, 100.0 * share, "%", "≤ 1")
+
+
+def delay(rng: np.random.Generator, streams: int) -> Iterator[Line]:
+    """Samples from a step at the 801st of 1,000 to its alarm, and how many were found."""
+    at, level = 800, ALARM_LEVEL / (CHECKS * len(METRICS))
+    sizes = [*range(at + 1, at + 60), *range(at + 60, N + 1, 10)]
+    for phi in (0.0, 0.5, 0.7):
+        for size in (2.0, 3.0, 5.0):
+            x = plant(healthy_series(rng, streams, N, phi=phi), "step", size, at)
+            first = first_alarm(LEVEL + SD * x, level, sizes, f"step {size:g}")
+            found = first[first > 0] - at
+            name = f"step of {size:g} sd, φ = {phi:g}"
+            yield Line("found", name, 100.0 * len(found) / streams, "%")
+            if len(found):
+                yield Line("samples until found, median", name, float(np.median(found)), "")
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--streams", type=int, default=1_000)
+    parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--only", nargs="*", choices=["speed", "alarms", "delay"])
+    options = parser.parse_args()
+    seed = secrets.randbits(32) if options.seed is None else options.seed
+    rng, chosen = np.random.default_rng(seed), options.only or ("speed", "alarms", "delay")
+    found: list[Line] = []
+    if "speed" in chosen:
+        found += speed(rng)
+    if "alarms" in chosen:
+        found += alarms(rng, options.streams)
+    if "delay" in chosen:
+        found += delay(rng, max(options.streams // 5, 20))
+    table = Table(title="in a service", box=None, header_style="bold")
+    for name in ("what", "setting", "measured", "gate"):
+        table.add_column(name)
+    for line in found:
+        table.add_row(line.what, line.setting, f"{line.value:,.4g} {line.unit}", line.gate)
+    console = Console(width=120)
+    console.print(table)
+    if not options.only:
+        lines = [asdict(line) for line in found]
+        path = write("service", {"seed": seed, "streams": options.streams, "lines": lines})
+        console.print(f"written to {path}")
+
+
+if __name__ == "__main__":
+    main()
