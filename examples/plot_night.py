@@ -60,14 +60,16 @@ if not shown:
     grid[0, 0].set_title("no incident")
 figure.savefig(PICTURES / "incidents.png", dpi=120)
 
-# %% Every model and metric: the largest change of level, in standard deviations
+# %% The models that moved most, by metric: the largest change of level, in standard deviations
+MOST_MODELS = 40
 tested = evidence.filter(pc.field("cohens_d").is_valid())
 largest = tested.append_column("size", pc.abs(tested["cohens_d"]))
 cells = largest.group_by(["model_id", "metric"]).aggregate([("size", "max")]).to_pylist()
-models = sorted({cell["model_id"] for cell in cells})
+by_size = sorted(cells, key=lambda cell: -cell["size_max"])
+models = sorted(list(dict.fromkeys(cell["model_id"] for cell in by_size))[:MOST_MODELS])
 metrics = list(dict.fromkeys(cell["metric"] for cell in cells))
 heat = np.full((len(models), len(metrics)), np.nan)
-for cell in cells:
+for cell in (cell for cell in cells if cell["model_id"] in models):
     heat[models.index(cell["model_id"]), metrics.index(cell["metric"])] = cell["size_max"]
 
 figure, axes = plt.subplots(figsize=(6, 1.5 + 0.2 * len(models)), layout="constrained")

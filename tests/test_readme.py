@@ -1,9 +1,7 @@
 """What the README tells a user to type is typed."""
 
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,28 +10,15 @@ import pytest
 
 from calhard.cli.main import COMMANDS
 from calhard.plan import AuditPlan
+from docs.make.pages import blocks as fenced
+from docs.make.pages import typed
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCK = re.compile(r"<!-- run -->\n```(\w+)\n(.*?)```", re.DOTALL)
 
 
 def blocks(language):
-    return [body for found, body in BLOCK.findall(TEXT) if found == language]
-
-
-def typed(command, folder):
-    """Run a line as a user of the environment would; `calhard` is the one beside this Python."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    shell = shutil.which("bash") or "sh"
-    return subprocess.run(
-        [shell, "-c", command],
-        cwd=folder,
-        env=os.environ | {"PATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return [b.body for b in fenced(TEXT) if b.mark == "run" and b.language == language]
 
 
 @pytest.fixture(scope="module")

@@ -42,8 +42,8 @@ def with_outputs(text: str) -> str:
     """
     with TemporaryDirectory() as folder:
         for ran in reversed(list(run_page(text, Path(folder)))):
-            if ran.shown is not None and not agree(ran.stdout, ran.shown.body):
-                text = text[: ran.shown.start] + ran.stdout + text[ran.shown.end :]
+            if ran.shown is not None and not agree(ran.printed, ran.shown.body):
+                text = text[: ran.shown.start] + ran.printed + text[ran.shown.end :]
     return text
 
 

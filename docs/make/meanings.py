@@ -34,7 +34,6 @@ SHARED = {
     "predicted_breach_at": "when the trend reaches the bound",
     "risk": "probability that that mean lies beyond its bound",
     "smallest_detectable": "change of level that would have been found 8 times in 10",
-    "total_samples": "labels behind the value",
 }
 
 COLUMNS = {
@@ -74,6 +73,7 @@ COLUMNS = {
         "direction": "`worse` or `better`",
         "standard_error": "of the drift: few labels and much noise make it large",
         "p_value": "of a drift this large if the true one were within its bound",
+        "total_samples": "labels behind the value",
         "verdict": "`violated`: confirmed; `unconfirmed`: noise may explain it",
     },
     "warnings": {

@@ -5,7 +5,7 @@ A comment on the line before a fence says what becomes of it:
 - ``<!-- run -->``: it is run, and ends with 0; ``<!-- run, ends with 1 -->``: with 1. Console
   blocks are given to a shell, Python blocks to this Python, TOML blocks are read as a plan.
 - ``<!-- save NAME -->``: it is the file NAME of the folder in which the later blocks are run.
-- ``<!-- output -->``: what the run before it says on stdout.
+- ``<!-- output -->``: what the run before it says on stdout; ``<!-- output, first 9 lines -->``.
 - ``<!-- not run: WHY -->``.
 """
 
@@ -18,11 +18,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 FENCE = re.compile(r"(?:^<!-- ([^\n]*) -->\n)?^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 RUN = re.compile(r"run(?:, ends with (\d+))?")
+OUTPUT = re.compile(r"output(?:, first (\d+) lines)?")
 SAVE = re.compile(r"save (\S+)")
 
 
@@ -59,6 +61,13 @@ class Ran:
     stderr: str
     shown: Block | None = None
 
+    @property
+    def printed(self) -> str:
+        """The output as the page shows it: its first lines, without blanks at their ends."""
+        wanted = OUTPUT.fullmatch(self.shown.mark) if self.shown else None
+        most = int(wanted[1]) if wanted and wanted[1] else None
+        return "".join(f"{line.rstrip()}\n" for line in self.stdout.splitlines()[:most])
+
 
 def blocks(text: str) -> list[Block]:
     """Return the fenced blocks of a page in their order."""
@@ -71,12 +80,12 @@ def run_page(text: str, folder: Path) -> Iterator[Ran]:
     if "examples/" in text:
         shutil.copytree(ROOT / "examples", folder / "examples", dirs_exist_ok=True)
     found = blocks(text)
-    for block, after in zip(found, [*found[1:], None], strict=True):
+    for block, after in zip_longest(found, found[1:]):
         if block.saved_as is not None:
             (folder / block.saved_as).write_text(block.body, encoding="utf-8")
         elif block.ends_with is not None:
             done = run_block(block, folder)
-            shown = after if after is not None and after.mark == "output" else None
+            shown = after if after is not None and OUTPUT.fullmatch(after.mark) else None
             yield Ran(block, done.returncode, done.stdout, done.stderr, shown)
 
 

@@ -28,8 +28,7 @@ def night_tables() -> str:
 
 
 def _table(name: str) -> str:
-    columns = COLUMNS.get(name, {})
-    known = {**SHARED, **COLUMNS["regressions"], **columns}
+    known = SHARED | COLUMNS.get(name, {})
     head = [f"### {name}.parquet", "", f"One row per {ROWS[name]}.", ""]
     if name == "improvements":
         return "\n".join([*head, "The columns of `regressions.parquet`.", ""])
