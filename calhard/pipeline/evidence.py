@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from calhard.judge.evidence import CANDIDATE
 from calhard.judge.status import CAUSES
 from calhard.pipeline.fleet import JudgedFleet
+from calhard.report.exhibits import P_BINS
 from calhard.store import NightWriter
 
 
@@ -28,12 +30,15 @@ class NightEvidence:
         Series that are ok, then those that are not, by cause.
     slo_threshold : float
         Largest p at which an SLO test is confirmed.
+    p_values : int64, shape (P_BINS,), by metric
+        Histogram of the level head's raw p.
     """
 
     candidates: pa.Table
     groups: pa.Table
     causes: NDArray[np.int64]
     slo_threshold: float
+    p_values: Mapping[str, NDArray[np.int64]]
 
     def flagged(self) -> list[tuple[str, str]]:
         """Return the (model, class) of every candidate, each once, in order."""
@@ -50,6 +55,7 @@ def write_evidence(fleet: JudgedFleet, writer: NightWriter) -> NightEvidence:
     verdict = fleet.decide()
     candidates, groups = [CANDIDATE.empty_table()], []
     causes = np.zeros(len(CAUSES) + 1, np.int64)
+    p_values = {name: np.zeros(P_BINS, np.int64) for name in fleet.ruling.metrics}
     with writer.table("evidence") as sink:
         for batch in fleet.evidence(verdict):
             kept = batch.table if everything else batch.candidates
@@ -58,9 +64,21 @@ def write_evidence(fleet: JudgedFleet, writer: NightWriter) -> NightEvidence:
                 candidates.append(batch.candidates)
             groups.append(batch.groups)
             causes += np.bincount(batch.causes + 1, minlength=len(causes))
+            _count_p_values(batch.table, p_values)
     return NightEvidence(
         pa.concat_tables(candidates),
         pa.concat_tables(groups, promote_options="default"),
         causes,
         verdict.slo_threshold,
+        p_values,
     )
+
+
+def _count_p_values(table: pa.Table, counts: Mapping[str, NDArray[np.int64]]) -> None:
+    """Add the level head's p of each series to its metric's histogram."""
+    p = table["p_level"].to_numpy()
+    metric = table["metric"].combine_chunks().dictionary_encode()
+    place, known = metric.indices.to_numpy(), np.isfinite(p)
+    for code, name in enumerate(metric.dictionary.to_pylist()):
+        bins = np.minimum((p[known & (place == code)] * P_BINS).astype(np.int64), P_BINS - 1)
+        counts[name] += np.bincount(bins, minlength=P_BINS)

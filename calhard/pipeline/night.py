@@ -21,8 +21,10 @@ from calhard.findings import (
     violations,
 )
 from calhard.history import History, RowAccount
+from calhard.judge.ruling import Ruling
 from calhard.pipeline.coverage import Coverage, audited_models
 from calhard.pipeline.evidence import NightEvidence
+from calhard.pipeline.exhibits import gather
 from calhard.pipeline.fleet import JudgedFleet
 from calhard.pipeline.roster import roster, with_silent
 from calhard.pipeline.summary import summarise
@@ -38,6 +40,8 @@ class Night:
 
     report: NightReport
     about: dict[str, Any]
+    ruling: Ruling
+    evidence: NightEvidence
 
 
 def conclude(
@@ -68,7 +72,7 @@ def conclude(
     hashes = ("plan_sha256", "input_sha256", "baseline_sha256")
     about = {name: summary[name] for name in ("as_of", "fleet", *hashes)}
     about |= {"versions": _versions(), "engine": engine, "timings": summary["timings"]}
-    return Night(report, about)
+    return Night(report, about, fleet.ruling, evidence)
 
 
 def publish(writer: NightWriter, night: Night) -> NightReader:
@@ -78,7 +82,8 @@ def publish(writer: NightWriter, night: Night) -> NightReader:
         writer.write_table(name, table)
     writer.write_text("weekly_slo_report.txt", weekly_slo_report(report))
     writer.write_text("regression_report.txt", regression_report(report))
-    writer.write_text("report.html", html_report(report))
+    exhibits = gather(report, night.ruling, night.evidence, writer)
+    writer.write_text("report.html", html_report(report, exhibits))
     writer.write_text("calhard.toml", report.configuration)
     writer.write_json("summary.json", dict(report.summary))
     return writer.publish(night.about)

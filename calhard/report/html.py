@@ -7,79 +7,14 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from calhard.report import heat, plot, soundness, tables
+from calhard.report.cards import cards
+from calhard.report.changes import changes
+from calhard.report.exhibits import Exhibits
+from calhard.report.gaps import gaps
 from calhard.report.names import display_name
 from calhard.report.night import NightReport
 from calhard.report.words import instant, number, percent, reasons
-
-LISTED = 200
-TABLES = {
-    "violations": (
-        "SLO violations",
-        (
-            "model_id",
-            "class_id",
-            "metric",
-            "window",
-            "severity",
-            "verdict",
-            "direction",
-            "current_value",
-            "baseline_value",
-            "threshold",
-            "standard_error",
-            "p_value",
-        ),
-    ),
-    "regressions": (
-        "Regressions",
-        (
-            "model_id",
-            "class_id",
-            "metric",
-            "regression_type",
-            "severity",
-            "onset",
-            "baseline_value",
-            "current_value",
-            "effect_size",
-            "q_value",
-            "detail",
-        ),
-    ),
-    "warnings": (
-        "Early warnings",
-        (
-            "model_id",
-            "class_id",
-            "metric",
-            "warning_level",
-            "risk",
-            "predicted_value",
-            "interval_low",
-            "interval_high",
-            "predicted_breach_at",
-            "breach_earliest",
-            "breach_latest",
-            "recommended_actions",
-        ),
-    ),
-    "improvements": (
-        "Improvements",
-        (
-            "model_id",
-            "class_id",
-            "metric",
-            "regression_type",
-            "onset",
-            "baseline_value",
-            "current_value",
-            "effect_size",
-            "q_value",
-        ),
-    ),
-    "coverage": ("Coverage", ("unit", "outcome", "reason", "count", "example", "remedy")),
-}
-"""Tables of the page: heading and columns."""
 
 
 @cache
@@ -91,23 +26,17 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "cell": cell, "shown": display_name, "plain": plain}
+    environment.filters |= {
+        "percent": percent,
+        "number": number,
+        "instant": instant,
+        "cell": tables.cell,
+        "heading": tables.heading,
+        "shown": display_name,
+        "plain": plain,
+        "capitalize_first": capitalized,
+    }
     return environment
-
-
-def cell(value: object) -> str:
-    """Return what a table cell shows."""
-    if isinstance(value, bool) or value is None:
-        return number(None) if value is None else str(value)
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return number(value)
-    if isinstance(value, datetime):
-        return instant(value)
-    if isinstance(value, list):
-        return display_name(", ".join(str(v) for v in value), 160)
-    return display_name(str(value), 200)
 
 
 def plain(text: str) -> str:
@@ -115,31 +44,35 @@ def plain(text: str) -> str:
     return "\n".join(display_name(line, len(line) * 10) for line in text.split("\n"))
 
 
-def html_report(night: NightReport) -> str:
+def capitalized(text: str) -> str:
+    """Return a sentence that begins with a capital; the rest stays."""
+    return text[:1].upper() + text[1:]
+
+
+def html_report(night: NightReport, exhibits: Exhibits | None = None) -> str:
     """Return the page; every value in it is escaped, and at most 200 rows of a table shown."""
-    tables = []
-    for name, (title, columns) in TABLES.items():
-        table = night.tables[name]
-        tables.append(
-            {
-                "name": name,
-                "title": title,
-                "columns": columns,
-                "rows": night.rows(name, LISTED),
-                "rest": max(table.num_rows - LISTED, 0),
-                "total": table.num_rows,
-            }
-        )
+    exhibits = exhibits or Exhibits()
     page: str = (
         _environment()
         .get_template("report.html")
         .render(
             night=night.night,
+            as_of=datetime.fromisoformat(night.summary["as_of"]),
             summary=night.summary,
             reasons=reasons(night.summary),
-            incidents=night.rows("incidents", LISTED),
-            incidents_rest=max(night.tables["incidents"].num_rows - LISTED, 0),
-            tables=tables,
+            changes=changes(night, exhibits.before),
+            gaps=gaps(night),
+            cards=cards(night, exhibits),
+            further=tables.further_incidents(night),
+            listings=tables.listings(night),
+            states=tables.STATES,
+            widths=tables.WIDTHS,
+            heat=heat.heat_map(night, exhibits),
+            heat_states=heat.STATES,
+            histograms=soundness.histograms(night.summary, exhibits),
+            histogram_height=soundness.HEIGHT,
+            plot_height=plot.HEIGHT,
+            plot_grid=plot.GRID,
             configuration=night.configuration,
         )
     )

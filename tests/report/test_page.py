@@ -6,26 +6,36 @@ import pyarrow as pa
 import pytest
 
 from calhard.report import display_name, html_report, regression_report, weekly_slo_report
-from calhard.report.html import TABLES
+from calhard.report.tables import TABLES
 from calhard.schema import NIGHT_TABLES
 from tests.findings.tables import improvements, regressions, violations, warnings
 from tests.report.nights import coverage, eventful, incident, night, summary
+from tests.report.shown import exhibits
 from tests.report.test_texts import terminal
 
 VOID = {"meta"}
+MADE = {"aria-labelledby", "class", "height", "id", "width", "x", "y"}
 ALLOWED = {
     "html": {"lang"},
-    "head": set(),
     "meta": {"charset", "name", "content", "http-equiv"},
-    "title": set(),
-    "style": set(),
-    "section": {"aria-labelledby"},
+    "a": {"class", "href"},
+    "nav": {"aria-label"},
     "div": {"class", "tabindex", "role", "aria-labelledby"},
     "th": {"scope"},
-    "h2": {"id"},
-    **{tag: set() for tag in ("b", "table", "caption", "thead", "tbody", "tr", "pre", "li")},
-    **{tag: {"class"} for tag in ("p", "span", "td", "ul")},
-    **{tag: set() for tag in ("body", "header", "main", "article", "h1", "h3")},
+    "h2": {"id", "tabindex"},
+    "svg": MADE | {"preserveaspectratio", "role", "viewbox"},
+    "line": {"class", "x1", "x2", "y1", "y2"},
+    "text": MADE | {"dx"},
+    "path": {"class", "d"},
+    **{tag: {"aria-labelledby"} for tag in ("section", "article")},
+    **{tag: {"id"} for tag in ("h3", "title", "desc")},
+    **{tag: {"class"} for tag in ("p", "span", "table", "td", "ul")},
+    **{
+        tag: set() for tag in ("head", "style", "body", "header", "main", "footer", "h1", "b", "li")
+    },
+    **{tag: set() for tag in ("caption", "thead", "tbody", "tr", "pre", "dl", "dt", "dd")},
+    **{tag: set() for tag in ("figure", "figcaption")},
+    "rect": MADE,
 }
 """Every element and attribute that the page has; a name must never make another."""
 
@@ -86,8 +96,15 @@ def sound(text):
     """A page that is well-formed and reaches for nothing outside."""
     page = Page(text)
     policy = [v for t, n, v in page.attributes if t == "meta" and v and "default-src" in v]
-    assert policy == ["default-src 'none'; style-src 'unsafe-inline'"]
-    assert not {"script", "link", "img", "iframe", "a", "form"} & set(page.seen)
+    assert policy == [
+        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+    ]
+    assert not {"script", "link", "img", "iframe", "form"} & set(page.seen)
+    ids = [value for _, name, value in page.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    links = [value for _, name, value in page.attributes if name == "href"]
+    labels = " ".join(value for _, name, value in page.attributes if name == "aria-labelledby")
+    assert {link.removeprefix("#") for link in links} | set(labels.split()) <= set(ids)
     style = text[text.index("<style>") : text.index("</style>")]
     assert "url(" not in style
     assert "@import" not in style
@@ -106,14 +123,19 @@ def hostile_night(name):
             key | {"predicted_value": 0.1, "interval_low": 0.0, "interval_high": 0.2}
         ),
         "incidents": incident(
-            title=name, summary=name, suspected_factor=name, models=[name], metrics=[name]
+            title=name,
+            summary=name,
+            suspected_factor=name,
+            models=[name],
+            classes=[name],
+            metrics=[name],
         ),
         "coverage": coverage({"reason": name, "example": name, "remedy": name}),
     }
     about = summary(
         healthy=False, verdict="unhealthy", fleet=name, reasons=[name], regressions=1, incidents=1
     )
-    about |= {"lambda": {name: 3.0}}
+    about |= {"lambda": {f"{name}/hourly/level": 3.0}}
     return night(tables, about, f"fleet = {name}\nenabled = true\n")
 
 
@@ -123,8 +145,11 @@ def controls(text, allowed="\n"):
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_name_is_inert_on_the_page(name):
-    page = sound(html_report(hostile_night(name)))
-    plain = sound(html_report(hostile_night("plain")))
+    page, plain = (
+        sound(html_report(report, exhibits(report)))
+        for report in (hostile_night(name), hostile_night("plain"))
+    )
+    assert {"svg", "path", "figcaption"} <= set(page.seen)
     assert page.seen == plain.seen
     assert page.attributes == plain.attributes
     assert controls(page.text) == set()
@@ -169,8 +194,10 @@ def test_a_page_is_well_formed_and_closed_to_the_outside(report):
 
 def test_a_night_without_findings_says_none_everywhere():
     page = sound(html_report(night()))
-    assert page.text.count("None.") == 6
-    assert "table" not in page.seen
+    assert page.text.count("None.") == 7
+    assert not {"table", "svg", "article"} & set(page.seen)
+    assert "First night" in page.text
+    assert "Nothing was left out" in page.text
 
 
 def test_a_night_of_nothing_audited_is_not_called_healthy():
@@ -198,14 +225,16 @@ def test_more_than_two_hundred_rows_are_counted_and_their_file_named():
     report = night(
         {
             "violations": violations(*rows),
-            "incidents": pa.concat_tables([incident(title=f"m{i}") for i in range(205)]),
+            "incidents": pa.concat_tables([incident(title=f"i{i:03d}") for i in range(255)]),
         }
     )
     text = html_report(report)
     page = sound(text)
     assert "250 rows; the first 200 are shown, the rest is in violations.parquet" in page.text
-    assert "5 more in incidents.parquet" in page.text
-    assert text.count("<article>") == 200
+    assert text.count("<article") == 50
+    assert "255 rows; the first 50 have a card above; the next 200 are shown, the rest" in page.text
+    assert "i249" in page.text
+    assert "i250" not in page.text
     assert "m249" in page.text  # the most urgent are shown, not the first of the alphabet
     assert "m248" not in page.text
 
