@@ -51,10 +51,11 @@ def command(
       calhard explain nights churn rare aece
       calhard explain nights churn rare aece --night 2026-05-31 --png churn.png
     """
-    from calhard.api import explain
     from calhard.cli.output import reader_may_leave
+    from calhard.explanation import explain_night
+    from calhard.store import open_night
 
-    found = explain(out, model, class_, metric, night)
+    found = explain_night(open_night(out, night), model, class_, metric)
     if png is not None:
         _draw(found, png)
     with reader_may_leave():

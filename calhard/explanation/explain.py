@@ -9,7 +9,14 @@ from datetime import datetime
 from typing import Any
 
 from calhard.errors import ConfigError
-from calhard.explanation.facts import ModelFacts, Night, SeriesFacts, model_facts, unkept
+from calhard.explanation.facts import (
+    ModelFacts,
+    Night,
+    SeriesFacts,
+    model_facts,
+    night_plan,
+    unkept,
+)
 from calhard.explanation.overview import overview_text, ranked
 from calhard.explanation.text import WIDTH, series_text
 from calhard.explanation.verdict import Verdict, Word, verdict_of
@@ -17,7 +24,8 @@ from calhard.report.names import display_name
 from calhard.report.picture import SeriesPicture, series_picture
 from calhard.schema import MICROSECONDS_PER_DAY
 
-NAMED = 3
+NAMED, NEAR = 3, 0.6
+"""At most so many names are suggested, at least so alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +143,9 @@ def _refuse(night: Night, model_id: str, class_id: str | None) -> None:
     classes = night.rows("health", model_id=model_id)["class_id"].to_pylist()
     if classes and class_id is not None:
         at = f"of {display_name(model_id)} in night {night.night}"
-        raise ConfigError(f"no class {_near(class_id, classes)} {at}")
+        metric = class_id in night_plan(night).metric_catalogue()
+        hint = f"; {class_id} is a metric: name the class before it" if metric else ""
+        raise ConfigError(f"no class {_near(class_id, classes)} {at}{hint}")
     models = night.rows("health")["model_id"].unique().to_pylist()
     raise ConfigError(f"no model {_near(model_id, models)} in night {night.night}")
 
@@ -143,7 +153,7 @@ def _refuse(night: Night, model_id: str, class_id: str | None) -> None:
 def _near(name: str, known: Iterable[str]) -> str:
     """A name that is not known, and the nearest that are."""
     there = sorted(set(known))
-    close = difflib.get_close_matches(name, there, NAMED, 0.5)
+    close = difflib.get_close_matches(name, there, NAMED, NEAR)
     some = close or there[:NAMED]
     more = f" and {len(there) - NAMED:,} more" if not close and len(there) > NAMED else ""
     hint = "did you mean" if close else "there are"

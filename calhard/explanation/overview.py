@@ -39,7 +39,9 @@ def overview_text(
     wide = [max(len(row[i]) for row in rows) for i in range(len(HEADINGS))]
     lines = ["  ".join(f"{cell:<{w}}" for cell, w in zip(row, wide, strict=True)) for row in rows]
     rest = [verdict for _, verdict in judged[shown:]]
-    more = [f"and {len(rest):,} more: {_counted(rest)}"] if rest else []
+    words = {verdict.word for verdict in rest}
+    told = f", all {words.pop()}" if len(words) == 1 else f": {_counted(rest)}"
+    more = [f"and {len(rest):,} more{told}"] if rest else []
     if model.not_kept:
         what = count(model.not_kept, "series", "series")
         more.append(f'and {what} without a finding, of which nothing was kept (keep = "flagged")')

@@ -22,9 +22,11 @@ from calhard.explanation.phrases import (
     spacing,
     values,
 )
+from calhard.findings.warnings import LEVELS
 from calhard.report.names import display_name
 from calhard.report.words import number, percent
 
+LEAST_RISK = LEVELS[-1][0]
 SAME_CAUSE = timedelta(days=1)
 """A deployment this near to an onset is named beside it."""
 
@@ -64,6 +66,8 @@ def size(facts: SeriesFacts) -> list[str]:
         ends = _ends(found)
     if step is None:
         return []
+    if step == 0:
+        return ["no change at all"]
     told = ", ".join(part for part in (of_bound(step, bound), deviations(effect)) if part)
     return [f"{signed(step)}{ends}" + (f"; {told}" if told else "")]
 
@@ -110,7 +114,7 @@ def tests(facts: SeriesFacts) -> list[str]:
     words = head_words(facts)
     wide = max(len(w.name) for w in words)
     return [
-        f"{w.name:<{wide}}  {'' if w.p is None else f'p = {w.p:.2g}':<12}{w.said}".rstrip()
+        f"{w.name:<{wide}}  {'' if w.p is None else f'p = {w.p:.2g}':<12}  {w.said}".rstrip()
         for w in words
     ]
 
@@ -143,6 +147,8 @@ def slo(facts: SeriesFacts) -> list[str]:
         return ["none for this metric"]
     if not facts.plan.slo_monitoring:
         return ["switched off (slo_monitoring = false)"]
+    if facts.told("status") in {"insufficient", "indeterminate"}:
+        return ["not judged"]
     lines = [line for window in WINDOWS for line in _against(facts, window)]
     base = facts.told("baseline_value")
     if lines and base is not None and facts.spec.slo == "drift":
@@ -197,11 +203,15 @@ def ahead(facts: SeriesFacts) -> list[str]:
     value = facts.told("predicted_value")
     if value is None or facts.told("status") == "failed":
         return []
+    rule = facts.plan.regression
     when = facts.as_of + timedelta(days=facts.plan.windows.horizon_days)
     low, high = facts.told("interval_low"), facts.told("interval_high")
     risk = facts.told("risk")
     told = f"{number(value)} by {minute(when)} UTC (95%: {number(low)} to {number(high)})"
     lines = [told + ("" if risk is None else f"; risk of breach {_chance(risk)}")]
+    doubted = facts.told("slope_q") is None or facts.told("slope_q") > rule.warning_q
+    if risk is not None and risk > LEAST_RISK and facts.warning is None and doubted:
+        lines.append("no warning: its trend may be chance")
     return lines + _breach(facts)
 
 

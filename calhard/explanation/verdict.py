@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
 from calhard.explanation.facts import Row, SeriesFacts
-from calhard.explanation.phrases import WINDOWS, bracketed, deviations, of_bound
+from calhard.explanation.phrases import WINDOWS, bracketed, deviations, minute, of_bound
 from calhard.findings.severity import REGRESSION_SCALE
 from calhard.report.names import display_name
 from calhard.report.words import enumerated, number, percent
@@ -58,7 +59,8 @@ def _loud(facts: SeriesFacts) -> Verdict | None:
         )
     if facts.warning is not None:
         level, risk = facts.warning["warning_level"], percent(facts.warning["risk"], 0)
-        told = f"within its bound, but its trend breaks it with a chance of {risk}"
+        when = facts.as_of + timedelta(days=facts.plan.windows.horizon_days)
+        told = f"within its bound now, beyond it by {minute(when)} UTC with a chance of {risk}"
         rank = WARNINGS.index(level)
         return Verdict("warned", f"WARNED, {level}: {told}.", level, rank)
     return None
@@ -116,7 +118,8 @@ def _off(facts: SeriesFacts) -> Verdict | None:
 def _beyond(facts: SeriesFacts) -> Verdict | None:
     if not facts.doubtful:
         return None
-    return Verdict("unconfirmed", f"SILENT: {_within_noise(facts)}.", "within noise")
+    told = [f"SILENT: {_within_noise(facts)}.", *_too_noisy(facts)]
+    return Verdict("unconfirmed", " ".join(told), "within noise")
 
 
 def _within_noise(facts: SeriesFacts) -> str:
@@ -139,9 +142,17 @@ def _blind(facts: SeriesFacts) -> Verdict | None:
         return None
     if facts.told("p_value") is None and facts.told("status") == "ok":
         return Verdict("blind", "SILENT because blind: no test could be made.", "untested")
-    if facts.spec.bound == "drift" and bound and least and least > bound and not facts.improvement:
-        return Verdict("half-blind", f"SILENT, but half blind: {_hidden(least, bound)}", "noisy")
+    noisy = _too_noisy(facts)
+    if noisy and facts.improvement is None:
+        return Verdict("half-blind", f"SILENT, but half blind. {noisy[0]}", "noisy")
     return None
+
+
+def _too_noisy(facts: SeriesFacts) -> list[str]:
+    """What noise hides, where it hides a drift as large as the bound."""
+    least, bound = facts.told("smallest_detectable"), facts.told("slo_bound")
+    hides = facts.spec.bound == "drift" and bound and least and least > bound
+    return [_hidden(least, bound)] if hides else []
 
 
 def _not_kept(facts: SeriesFacts) -> str:
@@ -155,7 +166,7 @@ def _not_kept(facts: SeriesFacts) -> str:
 
 def _hidden(least: float, bound: float | None) -> str:
     size = f"{number(least)}{bracketed(of_bound(least, bound))}"
-    return f"A lasting change under {size} would not have shown."
+    return f"A lasting change under {size} might not have shown."
 
 
 def _better(facts: SeriesFacts) -> Verdict | None:
@@ -170,11 +181,13 @@ def _healthy(facts: SeriesFacts) -> Verdict:
         told = f"SILENT because healthy: none in {values_seen(facts)}."
         return Verdict("healthy", told, "healthy")
     least = facts.told("smallest_detectable")
-    shown = "any change would have shown"
+    shown = "any would have shown"
     if least:
         size = f"{number(least)}{bracketed(of_bound(least, facts.told('slo_bound')))}"
-        shown = f"a lasting change of {size} would have shown {SURE}"
-    return Verdict("healthy", f"SILENT because healthy: nothing beyond chance; {shown}.", "healthy")
+        shown = f"one of {size} would have shown {SURE}"
+    return Verdict(
+        "healthy", f"SILENT because healthy: no lasting change beyond chance; {shown}.", "healthy"
+    )
 
 
 def values_seen(facts: SeriesFacts) -> str:

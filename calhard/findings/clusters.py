@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import poisson
 
 from calhard.schema import MICROSECONDS_PER_DAY
 
@@ -138,4 +137,6 @@ def _is_fleet_wide(
     onsets = [c.onset for c in clusters if c.onset is not None]
     days = max((as_of_us - min(onsets)) / MICROSECONDS_PER_DAY, 7.0)
     others = len(onsets) - models + 1
+    from scipy.stats import poisson  # takes longer to load than a night's reading needs
+
     return bool(poisson.sf(models - 1, max(others, 1) / days) < FLEET_P)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.stats import hypergeom
 
 from calhard_kernels.fdr import bh_q_values
 
@@ -26,6 +25,8 @@ def suspected_factor(models: Sequence[str], tags: pa.Table) -> str:
     ----------
     tags : ``model_id`` and one column per tag, one row per model of the fleet
     """
+    from scipy.stats import hypergeom  # takes longer to load than a night's reading needs
+
     hits = tags.filter(pc.is_in(tags["model_id"], value_set=pa.array(models, pa.string())))
     found: list[tuple[float, str, str, int, int]] = []
     tests = 0
