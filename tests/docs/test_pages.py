@@ -100,9 +100,24 @@ def test_the_exit_codes_are_those_of_the_help(tmp_path):
     assert set(listed) == set(re.findall(r"(?:^|\s{3,})(\d+)  \w", help_, re.MULTILINE))
 
 
-def test_the_files_of_a_night_are_those_that_are_listed(tmp_path):
-    write_fleet(FleetSpec(models=2, days=12, broken=0.0), tmp_path / "fleet")
-    night = calhard.audit(tmp_path / "fleet", out=tmp_path / "audits", workers=1).path
+@pytest.fixture(scope="module")
+def night(tmp_path_factory):
+    """The folder of a small night."""
+    folder = tmp_path_factory.mktemp("night")
+    write_fleet(FleetSpec(models=2, days=12, broken=0.0), folder / "fleet")
+    return calhard.audit(folder / "fleet", out=folder / "audits", workers=1).path
+
+
+def test_the_sections_of_the_page_are_those_that_are_listed(night):
+    page = (night / "report.html").read_text(encoding="utf-8")
+    section = TEXTS["reading-a-report.md"].split("## The page")[1].split("\n## ")[0]
+    named = re.findall(r"\*\*([^*]+)\*\*", section)
+    assert len(named) > 8
+    for title in named:
+        assert re.search(rf">\s*{title}", page), title
+
+
+def test_the_files_of_a_night_are_those_that_are_listed(night):
     there = {p.name + ("/" if p.is_dir() else "") for p in night.iterdir()}
     section = TEXTS["reading-a-report.md"].split("## The files of a night")[1]
     rows = re.findall(r"^\| (`[^|]*) \|", section.split("## The tables")[0], re.MULTILINE)
