@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from math import isfinite
 from typing import Any
 
 from calhard.errors import ConfigError
@@ -99,6 +100,8 @@ def _plain(value: Any) -> Any:
         return {name: _plain(inner) for name, inner in value.items()}
     if isinstance(value, list):
         return [_plain(inner) for inner in value]
+    if isinstance(value, float) and not isfinite(value):
+        return None  # JSON has no such number
     return value.isoformat() if isinstance(value, datetime) else value
 
 

@@ -27,6 +27,7 @@ ASCII = str.maketrans(
     "---=|:!!+++++++++++++++++++++++++++++++++++++++++++~",
 )
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_BACKGROUND = re.compile(r"\x1b\[48;[0-9;]*m")
 
 
 def plot_text(
@@ -47,7 +48,8 @@ def plot_text(
 
 
 def _clean(text: str, *, colours: bool) -> str:
-    return text if colours else _COLOURS.sub("", text)
+    """Plotext's text without colours, or without its backgrounds, which are made for white ones."""
+    return _BACKGROUND.sub("", text) if colours else _COLOURS.sub("", text)
 
 
 class _Canvas:

@@ -93,6 +93,8 @@ def sure(facts: SeriesFacts) -> list[str]:
     told = f"p = {p:.2g}, q = {q:.2g}"
     if facts.change is not None:
         return [f"{told}: {one_in(rule.fdr_level)}", *_inflated(facts)]
+    if facts.confirmed:
+        return [f"the violation is beyond noise, see SLO; a change since Before is not: {told}"]
     needed = f"a finding needs p at most {rule.max_p:g} and q at most {rule.fdr_level:g}"
     return [f"{told}; {needed}", *_inflated(facts)]
 

@@ -50,6 +50,7 @@ def test_a_terminal_gets_the_words_and_a_plot_with_colours_as_wide_as_it_is(envi
     assert explain(nights, *STEP).text in shown.replace("\r", "")
     assert len(drawn(shown)) >= 15
     assert "\x1b[38;5;1m" in shown, "the bound is red"
+    assert "\x1b[48;" not in shown, "the terminal's own background stays"
     assert "┃ onset 05-29 13:00" in shown
 
 

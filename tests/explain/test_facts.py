@@ -104,6 +104,10 @@ def test_a_violation_names_the_bound_that_it_broke():
     found = facts("merged_bin_rate", evidence=evidence, violations={"week": broken})
     assert "ALARMED, critical: the SLO is violated in the week." in text(found)
     assert "week:  0.25 ± 0.0001, at most 0.2: violated, critical (p = 1e-09)" in text(found)
+    assert "the violation is beyond noise, see SLO; a change since Before is not: p = 0.2" in text(
+        found
+    )
+    assert "a finding needs" not in text(found)
     better = broken | {"direction": "better"}
     calm = facts(violations={"week": better})
     assert verdict_of(calm).word == "healthy"
