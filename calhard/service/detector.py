@@ -13,7 +13,7 @@ from calhard.service.health import health_of
 from calhard.service.instants import Clock, Timekeeper, instant
 from calhard.service.intake import Intake
 from calhard.service.judgement import Judgement, judge_stream
-from calhard.service.metrics import Sample, read_sample
+from calhard.service.metrics import Sample, kept, read_sample
 from calhard.service.results import DetectedRegression, EarlyWarning, HealthStatus, MetricTrend
 from calhard.service.rules import Rules, plan_of
 from calhard.service.stream import Stream
@@ -125,7 +125,7 @@ class RegressionDetector:
             The sample or its instant is of a wrong kind; nothing was kept or counted.
         """
         values, labels = read_sample(metrics, self._catalogue)
-        row = [values.get(name, math.nan) for name in self._names]
+        row = [kept(values[name]) if name in values else math.nan for name in self._names]
         row.append(labels)
         with self._lock:
             stamp = self._time.stamp(timestamp, self._intake.last_us())

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from calhard.findings.severity import REGRESSION_SCALE
 from calhard.judge.status import STALE_SPACINGS
 from calhard.schema import MICROSECONDS_PER_HOUR
 from calhard.service.instants import instant
@@ -36,6 +37,7 @@ def health_of(
     silence_us : since the newest sample, 0 where nobody can know
     detecting : whether the plan looks for regressions at all
     """
+    recent = sorted(recent, key=lambda r: REGRESSION_SCALE.index(r.severity), reverse=True)
     states: list[State] = [_BY_SEVERITY.get(r.severity, "DEGRADED") for r in recent]
     states += [_BY_LEVEL.get(w.warning_level, "HEALTHY") for w in judgement.warnings]
     blind = _blind(judgement, timestamp, silence_us)

@@ -46,6 +46,9 @@ class CalibrationMetrics:
     declared: Mapping[str, float] = field(default_factory=dict)
 
 
+LARGEST = 1e100
+"""What is larger has no squares to add up; no metric is."""
+
 Sample = CalibrationMetrics | Mapping[str, Any]
 """What the service's methods take: the dataclass, or a mapping of metric name to number."""
 _NAMED = tuple(f.name for f in fields(CalibrationMetrics) if f.name != "declared")
@@ -54,9 +57,9 @@ _NAMED = tuple(f.name for f in fields(CalibrationMetrics) if f.name != "declared
 def read_sample(metrics: Sample, catalogue: Mapping[str, Metric]) -> tuple[dict[str, float], float]:
     """Return the reported metrics as floats, and the labels behind them (NaN where unknown).
 
-    None means "not measured" and is left out. NaN and ±inf become `calhard.series.NOT_FINITE`: a
-    value was reported, and it is a failure. Values out of their metric's range are left as they
-    are. NumPy scalars, fractions and decimals are numbers; bool and text are not.
+    None means "not measured" and is left out. NaN, ±inf and values out of their metric's range are
+    left as they are: a value was reported, and it is a failure. NumPy scalars, fractions and
+    decimals are numbers; bool and text are not.
 
     Raises
     ------
@@ -69,8 +72,7 @@ def read_sample(metrics: Sample, catalogue: Mapping[str, Metric]) -> tuple[dict[
     for name, value in _items(metrics):
         if name in catalogue:
             if value is not None:
-                number = value if type(value) is float else _number(name, value)
-                found[name] = number if math.isfinite(number) else NOT_FINITE
+                found[name] = value if type(value) is float else _number(name, value)
         elif name == SAMPLES:
             labels = _labels(value)
         elif name not in PASSED_OVER:
@@ -81,6 +83,14 @@ def read_sample(metrics: Sample, catalogue: Mapping[str, Metric]) -> tuple[dict[
             f"such as {EXAMPLE}"
         )
     return found, labels
+
+
+def kept(number: float) -> float:
+    """Return what a history keeps of a reported number: `calhard.series.NOT_FINITE` of no number.
+
+    So does what is beyond ±1e100, where squares cannot be added up.
+    """
+    return number if abs(number) <= LARGEST else NOT_FINITE
 
 
 def _items(metrics: Sample) -> list[tuple[Any, Any]]:

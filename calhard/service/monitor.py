@@ -200,7 +200,7 @@ class DriftMonitor:
             return True
         if stamp < self._last[0]:
             self._rejections[BACKWARDS] += 1
-        elif values == self._last[1]:
+        elif _same(values, self._last[1]):
             self._duplicates += 1
         else:
             self._rejections[CONFLICT] += 1
@@ -278,3 +278,10 @@ class DriftMonitor:
                 unchecked=self.unchecked(),
                 rejected=self.rejected,
             )
+
+
+def _same(a: Mapping[str, float], b: Mapping[str, float]) -> bool:
+    """Return whether two snapshots agree, NaN with NaN."""
+    return a.keys() == b.keys() and all(
+        b[n] == v or (math.isnan(v) and math.isnan(b[n])) for n, v in a.items()
+    )

@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 
 REFERENCE, LIMIT = 0.5, 6.0
 """A cumulative sum grows by what exceeds half a standard deviation; beyond 6 it is worth a look."""
-SPREAD_REFERENCE, SPREAD_LIMIT = 0.25, 5.0
+SPREAD_REFERENCE, SPREAD_LIMIT = 0.25, 12.0
 """The same for (z² − 1)/√2, which grows with the variance."""
 LARGEST = 4.0
 """One wild value counts no more than this many standard deviations."""

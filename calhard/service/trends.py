@@ -23,6 +23,8 @@ Floats = NDArray[np.float64]
 
 YOUNG = 20
 """With fewer samples a slope's own correlation is guesswork: a monotone rise counts too."""
+STRAIGHT = 1.0 - 1e-12
+"""R² of a straight line."""
 RANK_PENALTY = 10.0
 """Kendall's p of such a rise counts this many times: likeness of neighbours makes it small."""
 
@@ -61,7 +63,12 @@ def _warning(row: dict[str, Any], line: Timeline) -> EarlyWarning:
 
 
 def _trend_q(stream: Stream, row: dict[str, Any]) -> float:
-    """The slope's q; of a young stream the rise's own, if that is smaller."""
+    """The slope's q; of a young stream the rise's own, if that is smaller; 0 of a straight line.
+
+    What is left of a straight line is rounding, whose correlation would say anything.
+    """
+    if row["r_squared"] is not None and row["r_squared"] >= STRAIGHT:
+        return 0.0
     q = 1.0 if row["slope_q"] is None else float(row["slope_q"])
     p = rank_p(stream.reported()[row["metric"]])
     return min(q, p * len(stream.reported()))
