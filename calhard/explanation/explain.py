@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from math import isfinite
@@ -18,15 +16,13 @@ from calhard.explanation.facts import (
     night_plan,
     unkept,
 )
+from calhard.explanation.nearest import suggestion
 from calhard.explanation.overview import overview_text, ranked
 from calhard.explanation.text import WIDTH, series_text
 from calhard.explanation.verdict import Verdict, Word, verdict_of
 from calhard.report.names import display_name
 from calhard.report.picture import SeriesPicture, series_picture
 from calhard.schema import MICROSECONDS_PER_DAY
-
-NAMED, NEAR = 3, 0.6
-"""At most so many names are suggested, at least so alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +134,7 @@ def _one(night: Night, model: ModelFacts, key: tuple[str, str, str]) -> SeriesFa
     if whole.not_kept and metric in night.series(model_id, class_id).schema.names:
         return unkept(night, whole, key)
     place = f"{display_name(model_id)} / {display_name(class_id)}"
-    raise ConfigError(f"no metric {_near(metric, known)} of {place} in night {night.night}")
+    raise ConfigError(f"no metric {suggestion(metric, known)} of {place} in night {night.night}")
 
 
 def _refuse(night: Night, model_id: str, class_id: str | None) -> None:
@@ -148,20 +144,9 @@ def _refuse(night: Night, model_id: str, class_id: str | None) -> None:
         at = f"of {display_name(model_id)} in night {night.night}"
         metric = class_id in night_plan(night).metric_catalogue()
         hint = f"; {class_id} is a metric: name the class before it" if metric else ""
-        raise ConfigError(f"no class {_near(class_id, classes)} {at}{hint}")
+        raise ConfigError(f"no class {suggestion(class_id, classes)} {at}{hint}")
     models = night.rows("health")["model_id"].unique().to_pylist()
-    raise ConfigError(f"no model {_near(model_id, models)} in night {night.night}")
-
-
-def _near(name: str, known: Iterable[str]) -> str:
-    """A name that is not known, and the nearest that are."""
-    there = sorted(set(known))
-    close = difflib.get_close_matches(name, there, NAMED, NEAR)
-    some = close or there[:NAMED]
-    more = f" and {len(there) - NAMED:,} more" if not close and len(there) > NAMED else ""
-    hint = "did you mean" if close else "there are"
-    told = ", ".join(display_name(n) for n in some)
-    return f"{display_name(name)} ({hint} {told}{more})" if some else display_name(name)
+    raise ConfigError(f"no model {suggestion(model_id, models)} in night {night.night}")
 
 
 def _nothing(night: Night, model_id: str, class_id: str | None, metric: str | None) -> str:
@@ -170,7 +155,7 @@ def _nothing(night: Night, model_id: str, class_id: str | None, metric: str | No
     where = f"of {place} in night {night.night}"
     if metric is not None:
         whole = model_facts(night, model_id)
-        return f"no metric {_near(metric, [f.metric for f in whole.series])} {where}"
+        return f"no metric {suggestion(metric, [f.metric for f in whole.series])} {where}"
     return (
         f'no evidence {where} was kept, and so it has no finding (keep = "flagged"); '
         "name a class and a metric to see what is known"

@@ -133,6 +133,17 @@ def test_what_is_switched_off_does_not_read_as_healthy():
     assert "SLO        switched off (slo_monitoring = false)" in text(facts(plan=blind))
 
 
+def test_a_pinned_baseline_is_named():
+    assert "baseline 0.02, pinned; ± is one standard error" in text(facts())
+    ours = facts(evidence={"baseline_source": "reference"})
+    assert "baseline 0.02, the mean of Before; ± is one standard error" in text(ours)
+
+
+def test_how_often_a_value_comes_is_said_in_its_own_unit():
+    for seconds, told in ((300, "every 5 min"), (86_400, "daily"), (30, "every 30 s")):
+        assert told in text(facts(evidence={"spacing_seconds": float(seconds)}))
+
+
 def test_a_head_that_is_off_and_one_without_weight_say_so():
     plan = AuditPlan(regression=Regression(head_weights=(0.5, 0.5, 0.0, 0.0, 0.0)))
     found = text(facts(plan=plan, evidence={"p_oscillation": None}))

@@ -5,6 +5,7 @@ import pytest
 from calhard import explain
 from calhard.errors import ConfigError, InputError
 from calhard.explanation.figure import png_bytes
+from calhard.explanation.nearest import nearest
 from calhard.explanation.plot import plot_text
 from tests.explain.nights import RED
 
@@ -53,3 +54,12 @@ def test_a_hostile_name_is_shown_and_does_nothing(nights, names):
 def test_a_hostile_name_can_be_drawn(nights):
     picture = explain(nights, RED, RED, "aece").picture
     assert png_bytes(picture, f"$\\frac{{{RED}}}$").startswith(b"\x89PNG\r\n")
+
+
+def test_in_a_large_fleet_the_nearest_names_are_those_that_begin_alike():
+    names = [f"m{i:06d}" for i in range(20_000)]
+    assert nearest("m01000x", names) == ["m010000", "m010001", "m010002"]
+    assert nearest("n012345", names)[0] == "m012345"
+    assert nearest("something else", names) == []
+    assert nearest("", names) == []
+    assert nearest("m1", ["m1", "m2"]) == ["m1"]

@@ -25,7 +25,11 @@ def test_every_kind_of_series_can_be_drawn(nights, kind, metric):
         assert max(map(len, text.split("\n"))) <= 80
         assert "Now begins" in text
         assert not ascii_only or text.isascii()
-    assert png_bytes(drawn).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("kind", ["drift", "stale", "failed", "constant", "insufficient"])
+def test_series_of_any_length_and_with_gaps_become_images(nights, kind):
+    assert png_bytes(explain(nights, "churn", kind, "aece").picture).startswith(b"\x89PNG")
 
 
 def test_a_step_is_seen_at_the_end_of_the_plot(picture):
