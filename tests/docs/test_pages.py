@@ -32,6 +32,7 @@ def test_there_are_pages_and_most_of_them_run_something():
     assert {"getting-started.md", "worked-example.md", "configuration.md"} <= set(RUNNING)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNNING)
 def test_every_block_ends_as_the_page_says_and_says_what_it_shows(name, tmp_path):
     ran = list(run_page(TEXTS[name], tmp_path))
