@@ -12,16 +12,18 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="change nothing; end with 1 if stale")
     parser.add_argument("pages", nargs="*", help="names of pages; all by default")
     options = parser.parse_args()
+    known = {page.name: page for page in pages()}
+    for name in options.pages:
+        if name not in known:
+            parser.error(f"no page {name!r}; there are {', '.join(known)}")
     stale = []
-    for page in pages():
-        if options.pages and page.name not in options.pages:
-            continue
-        text = page.read_text(encoding="utf-8")
+    for name in options.pages or known:
+        text = known[name].read_text(encoding="utf-8")
         fresh = with_outputs(with_parts(text))
         if fresh != text:
-            stale.append(page.name)
+            stale.append(name)
             if not options.check:
-                page.write_text(fresh, encoding="utf-8")
+                known[name].write_text(fresh, encoding="utf-8")
     sys.stdout.write("".join(f"{name}\n" for name in stale))
     return 1 if stale and options.check else 0
 

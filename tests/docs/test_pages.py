@@ -11,7 +11,6 @@ from calhard.simulate import FleetSpec, write_fleet
 from docs.make.configuration import DURATIONS
 from docs.make.generated import PARTS, agree, pages, with_parts
 from docs.make.meanings import COLUMNS, ROWS, SHARED
-from docs.make.measured import RESULTS
 from docs.make.pages import OUTPUT, RUN, SAVE, blocks, run_page, typed
 from docs.make.tables import NIGHT_TABLES
 
@@ -123,17 +122,3 @@ def test_the_files_of_a_night_are_those_that_are_listed(night):
     section = TEXTS["reading-a-report.md"].split("## The files of a night")[1]
     rows = re.findall(r"^\| (`[^|]*) \|", section.split("## The tables")[0], re.MULTILINE)
     assert there == {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
-
-
-def test_numbers_that_differ_by_noise_agree_and_others_do_not():
-    shown = "q = 2.4e-167; 8 models, +0.03"
-    assert agree("q = 2.45e-167; 8 models, +0.0301", shown)
-    assert not agree("q = 2.4e-160; 8 models, +0.03", shown)
-    assert not agree("q = 2.4e-167; 9 models, +0.03", shown)
-    assert not agree("q = 2.4e-167; 8 models, -0.03", shown)
-    assert not agree("p = 2.4e-167; 8 models, +0.03", shown)
-
-
-def test_the_measurements_are_the_committed_ones():
-    assert RESULTS.is_file()
-    assert "healthy series alarmed" in TEXTS["statistics.md"]
