@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from calhard.pipeline.evidence import NightEvidence
 from calhard.pipeline.staged import read_models
 from calhard.plan.duration import parse_duration
 from calhard.report import NightReport
-from calhard.report.cases import Case, Key, cases
+from calhard.report.cases import Case, Key, cases, confirmed_pairs
 from calhard.report.exhibits import EarlierNight, Exhibits
 from calhard.report.heat import heat_models
 from calhard.report.picture import SeriesPicture, series_picture
@@ -126,18 +126,11 @@ def _before(writer: NightWriter) -> EarlierNight | None:
 
 def _told(night: NightReader) -> EarlierNight:
     summary = night.summary
-    worse = night.table("regressions")
-    broken = night.table("violations")
-    sure = pc.and_(pc.equal(broken["verdict"], "violated"), pc.equal(broken["direction"], "worse"))
-    pairs = [*_pairs(worse), *_pairs(broken.filter(sure))]
+    tables = {name: night.table(name) for name in ("regressions", "violations")}
     return EarlierNight(
         night.night,
         str(summary["verdict"]),
         int(summary["counts"]["incidents"]),
-        frozenset(pairs),
+        frozenset(confirmed_pairs(NightReport(night.night, tables, summary, ""))),
         str(summary["plan_sha256"]),
     )
-
-
-def _pairs(table: pa.Table) -> Iterator[tuple[str, str]]:
-    return zip(table["model_id"].to_pylist(), table["metric"].to_pylist(), strict=True)

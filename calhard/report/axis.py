@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import ceil, floor, isfinite, log10
+from sys import float_info
 
 from calhard.schema import MICROSECONDS_PER_DAY
 
@@ -39,8 +40,8 @@ def value_axis(values: Sequence[float], wanted: Sequence[float | None]) -> Axis:
     for value in (v for v in wanted if v is not None):
         if low - FAR * span <= value <= high + FAR * span:
             low, high = min(low, value), max(high, value)
-    room = ROOM * _span(low, high)
-    return Axis(low - room, high + room)
+    room = ROOM * _span(low, high) or 1.0  # 0 where the values are the least that there are
+    return Axis(max(low - room, -float_info.max), min(high + room, float_info.max))
 
 
 def _span(low: float, high: float) -> float:

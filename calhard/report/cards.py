@@ -57,7 +57,7 @@ def _card(number: int, case: Case, exhibits: Exhibits, as_of: datetime) -> Card:
         status=_status(incident, exhibits.before),
         what=display_name(incident["summary"], 600) if worst is None else _what(incident, worst),
         also=tuple(what(t) for t in troubles[1 : 1 + ALSO]),
-        more=max(len(troubles) - 1 - ALSO, 0),
+        more=max(case.total - 1 - ALSO, 0),
         where=_where(incident),
         since=f"{instant(incident['onset'])} ({begun})" if begun else "not dated",
         sure=() if worst is None else tuple(certainty(worst, evidence)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-from calhard.report.cases import confirmed
+from calhard.report.cases import confirmed_pairs
 from calhard.report.exhibits import EarlierNight
 from calhard.report.names import display_name
 from calhard.report.night import NightReport
@@ -48,7 +48,7 @@ def changes(night: NightReport, before: EarlierNight | None) -> Changes | None:
             f"calhard report OUT --night {before.night} --verify tells more."
         )
         return Changes(before.night, (), (note,))
-    now = {(t.key[0], t.key[2]) for t in confirmed(night)}
+    now = confirmed_pairs(night)
     told = (
         Change("new", *_named(now - before.found)),
         Change("ongoing", *_named(now & before.found)),

@@ -36,9 +36,9 @@ def gaps(night: NightReport) -> Gaps:
     examples: dict[tuple[str, str, str, str], str] = {}
     for row in night.tables["coverage"].to_pylist():
         if row["outcome"] in OUTCOMES and row["count"]:
-            key = row["outcome"], row["unit"], row["reason"], row["remedy"]
+            key = row["outcome"], row["unit"], row["reason"] or "", row["remedy"] or ""
             counts[key] = counts.get(key, 0) + row["count"]
-            examples.setdefault(key, row["example"])
+            examples.setdefault(key, row["example"] or "")
     order = sorted(counts, key=lambda key: (OUTCOMES.index(key[0]), -counts[key], key))
     told = tuple(_gap(key, counts[key], examples[key]) for key in order[:SHOWN])
     return Gaps(told, len(order) - len(told))

@@ -44,7 +44,8 @@ def heat_models(night: NightReport) -> list[str]:
     own: dict[str, list[int]] = defaultdict(list)
     for (model, _), state in _findings(night).items():
         own[model].append(_PLACE[state])
-    ranked = sorted(own, key=lambda model: (sorted(own[model]), model))[:MODELS]
+    counts = {m: tuple(-places.count(p) for p in range(len(STATES))) for m, places in own.items()}
+    ranked = sorted(own, key=lambda model: (counts[model], model))[:MODELS]
     for outcome in ("indeterminate", "insufficient", ""):
         if len(ranked) < MODELS:
             there = _models(night, outcome)
@@ -89,10 +90,8 @@ def _findings(night: NightReport) -> dict[Pair, str]:
         for pair, state in zip(pairs, states, strict=True):
             found[pair] = _worst([state, found.get(pair, state)])
 
-    note(
-        "regressions",
-        map(SEVERITY.__getitem__, night.tables["regressions"]["severity"].to_pylist()),
-    )
+    severities = night.tables["regressions"]["severity"].to_pylist()
+    note("regressions", [SEVERITY[word] for word in severities])
     note("violations", _violation_states(night))
     note("warnings", ["warning"] * night.tables["warnings"].num_rows)
     return found

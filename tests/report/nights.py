@@ -166,7 +166,10 @@ def eventful():
             },
         ),
         "incidents": pa.concat_tables(
-            [incident(), incident(severity="minor", title="a-minor: aece", onset=None)]
+            [
+                incident(metrics=["aece", "score_range_violations"]),
+                incident(severity="minor", title="a-minor: aece", onset=None, models=["a-minor"]),
+            ]
         ),
         "coverage": coverage({"count": 9}),
     }

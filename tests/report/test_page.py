@@ -256,3 +256,35 @@ def test_the_pages_numbers_are_those_of_the_tables():
 def test_every_column_of_the_page_is_one_of_its_table():
     for name, (_, columns) in TABLES.items():
         assert set(columns) <= set(NIGHT_TABLES[name].names), name
+
+
+BROKEN = {"current_value": 0.05, "baseline_value": 0.02, "drift": 0.03, "threshold": 0.01}
+
+
+def test_a_night_of_five_thousand_findings_stays_small():
+    rows = [
+        {
+            "model_id": f"a-model-with-a-name-{i:04d}",
+            "class_id": f"class-{i % 7}",
+            "severity": ("critical", "severe", "moderate", "minor")[i % 4],
+            "change_magnitude": 0.03,
+            "detail": "the level moved by +0.03 (+4.0 sd), q = 1e-07",
+        }
+        for i in range(2_500)
+    ]
+    broken = [row | {"severity": "high"} | BROKEN for row in rows]
+    ones = [
+        incident(title=f"i{i}", models=[row["model_id"] for row in rows[i::300]], scope="fleet")
+        for i in range(300)
+    ]
+    report = night(
+        {
+            "regressions": regressions(*rows),
+            "violations": violations(*broken),
+            "warnings": warnings(*({"model_id": row["model_id"]} for row in rows)),
+            "incidents": pa.concat_tables(ones),
+        }
+    )
+    text = html_report(report, exhibits(report))
+    assert text.count('<svg class="plot"') == 90
+    assert len(text.encode()) < 3_000_000
