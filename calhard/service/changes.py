@@ -96,7 +96,7 @@ def confirmed(
         table = table.filter(pa.array(failed, pa.bool_()))
     as_of, strict = int(line.real[-1]), sequential_plan(stream.plan, tested)
     worse, wide, better = (
-        [_change(row, line) for row in source(table, plan, as_of).to_pylist()]
+        [_change(stream, row, line) for row in source(table, plan, as_of).to_pylist()]
         for source, plan in (
             (regressions, strict),
             (regressions, stream.plan),
@@ -141,7 +141,7 @@ def with_constants(stream: Stream, line: Timeline, found: Changes) -> Changes:
     return found.without(constant).joined(jumps)
 
 
-def _change(row: dict[str, Any], line: Timeline) -> DetectedRegression:
+def _change(stream: Stream, row: dict[str, Any], line: Timeline) -> DetectedRegression:
     seen = instant(int(line.real[-1]))
     failed = row["regression_type"] == "MetricFailure"
     return DetectedRegression(
@@ -157,7 +157,7 @@ def _change(row: dict[str, Any], line: Timeline) -> DetectedRegression:
         None if failed else row["change_magnitude"],
         None if failed else row["effect_size"],
         None if failed else row["p_value"],
-        row["detail"],
+        stream.told(row["metric"], row["detail"], line),
     )
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
+SILENT = "no sample for"
+"""How `calhard.judge.status` begins to tell of a source that has fallen silent."""
 LEAST_WARNING = 8
 """Samples from which on a trend may warn."""
 
@@ -38,6 +40,13 @@ class Stream:
         """Return the values of every metric that was reported at all."""
         rows = zip(self.names, self.history.values, strict=True)
         return {name: values for name, values in rows if not np.isnan(values).all()}
+
+    def told(self, metric: str, reason: str, line: Timeline) -> str:
+        """Return the audit's reason; hours of silence become samples where order is time."""
+        if not line.by_order or not reason.startswith(SILENT):
+            return reason
+        known = np.flatnonzero(~np.isnan(self.reported()[metric]))
+        return f"not reported in the newest {len(self.history) - 1 - int(known[-1])} samples"
 
     def bound(self, metric: str) -> float:
         """Return the bound at which the metric's SLO warns."""

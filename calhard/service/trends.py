@@ -94,7 +94,7 @@ def trends_of(
     found = {}
     for row in judged.evidence.to_pylist():
         name = row["metric"]
-        trend = _trend(row, catalogue[name], stream, rank_p(values[name]), line.per_day)
+        trend = _trend(row, catalogue[name], stream, rank_p(values[name]), line)
         if young and trend.status == "ok":
             reason = (
                 f"{len(stream.history)} samples; {stream.plan.windows.min_reference} reference and "
@@ -106,7 +106,7 @@ def trends_of(
 
 
 def _trend(
-    row: dict[str, Any], metric: Metric, stream: Stream, rank: float, per_day: float
+    row: dict[str, Any], metric: Metric, stream: Stream, rank: float, line: Timeline
 ) -> MetricTrend:
     slope, p = row["slope"], row["p_slope"]
     sure = None if p is None else min(p, rank)
@@ -122,10 +122,10 @@ def _trend(
         metric.name,
         direction,  # type: ignore[arg-type]  # one of four words
         row["status"],
-        row["reason"],
-        None if slope is None else slope * per_day,
+        stream.told(metric.name, row["reason"], line),
+        None if slope is None else slope * line.per_day,
         row["r_squared"],
         row["volatility"],
-        None if row["acceleration"] is None else row["acceleration"] * per_day**2,
+        None if row["acceleration"] is None else row["acceleration"] * line.per_day**2,
         sure,
     )

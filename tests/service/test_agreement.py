@@ -12,6 +12,7 @@ from calhard.service import RegressionDetector
 from calhard.simulate import healthy_series, plant
 from tests.blocks import AS_OF, HOUR, audit_blocks, block
 from tests.service.streams import DAY, START, fed
+from tests.service.streams import HOUR as HOURLY
 
 PLAN = AuditPlan()
 END = datetime.fromtimestamp(AS_OF / 1e6, UTC)
@@ -123,6 +124,23 @@ def test_onset_and_breach_of_a_fast_stream_are_told_in_its_own_time():
     breach = (warning.predicted_breach_at - START) / spacing
     assert 40 <= breach <= 75
     assert rising.trends()["aece"].slope == pytest.approx(4e-4 * 8_640)
+
+
+@pytest.mark.parametrize(
+    ("spacing", "told"),
+    [
+        (HOURLY, "no sample for 10 h; one is due every 1 h"),
+        (timedelta(seconds=10), "not reported in the newest 10 samples"),
+    ],
+)
+def test_a_metric_that_is_no_longer_reported_is_a_failure(spacing, told):
+    noise = 0.002 * np.random.default_rng(6).standard_normal((80, 2))
+    samples = [{"aece": 0.2 + a, "dece": 0.2 + b} for a, b in noise.tolist()]
+    for sample in samples[-10:]:
+        del sample["dece"]
+    (silent,) = fed(samples, spacing).regressions()
+    assert (silent.metric, silent.regression_type) == ("dece", "MetricFailure")
+    assert silent.detail == told
 
 
 def test_a_days_rhythm_in_hourly_samples_is_no_regression():
