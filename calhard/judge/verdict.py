@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from calhard.assess.accumulate import trend_of
-from calhard.assess.columns import LEAST_SPREAD, NIGHTS, SHORT, Columns, unpack
+from calhard.assess.columns import LEAST_SPREAD, NIGHTS, RECENT, SHORT, Columns, unpack
 from calhard.assess.correlation import head_correlation
 from calhard.judge.head import Head
 from calhard.judge.heads import judge_heads, shrunk_correlations
@@ -20,7 +20,7 @@ from calhard.judge.slo import Baseline, Window, baseline, nights, tau_shift, wee
 from calhard.judge.status import FAILED, OK, Status, Tolerance, judge_status
 from calhard.schema import HEADS, Metric
 from calhard_kernels._array import Array
-from calhard_kernels.effective import Correlation
+from calhard_kernels.effective import Correlation, reference_welch
 from calhard_kernels.slope import Trend
 from calhard_kernels.welch import Test, cohens_d, welch
 
@@ -157,8 +157,23 @@ def _plain(columns: Columns, correlation: Correlation, level: Test) -> Columns:
         "lag1": _lag1(columns),
         "phi": correlation.phi,
         "effective_p": level.p,
-        "smallest_detectable": level.error * (t_quantile(level.df, POWER_TAIL) + POWER_Z),
+        "smallest_detectable": _detectable(columns, correlation, level),
     }
+
+
+def _detectable(columns: Columns, correlation: Correlation, level: Test) -> Array:
+    """Change of level found 8 times in 10; short windows go by the reference's variance alone.
+
+    So does their level head, which asks `RECENT` times: seven values tell little of their variance.
+    """
+    n_b = columns["n_analysis"]
+    a = unpack(columns, "level_a", columns["n_reference"])
+    known = reference_welch(a, n_b, np.zeros(len(n_b)), correlation)
+    return np.where(
+        n_b < SHORT,
+        known.error * (t_quantile(known.df, POWER_TAIL / len(RECENT)) + POWER_Z),
+        level.error * (t_quantile(level.df, POWER_TAIL) + POWER_Z),
+    )
 
 
 def _lag1(columns: Columns) -> Array:
