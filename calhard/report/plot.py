@@ -56,7 +56,8 @@ class Plot:
     """All that is drawn of a series.
 
     ``line`` and ``dots`` are paths on a grid of `GRID` by `HEIGHT`; ``lost`` are the places of
-    values that were not finite, ``outside`` the bounds that are too far away to be drawn.
+    values that were not finite, ``outside`` the bounds that are too far away to be drawn, and
+    ``level`` is where the onset's words stand.
     """
 
     picture: SeriesPicture
@@ -68,6 +69,7 @@ class Plot:
     bounds: tuple[Mark, ...]
     baseline: Mark | None
     onset: Mark | None
+    level: float
     forecast: Interval | None
     lost: tuple[float, ...]
     outside: tuple[float, ...]
@@ -138,6 +140,7 @@ def plot(picture: SeriesPicture) -> Plot | None:
     levels = [round(frame.y(v)) for v in value.tolist()]
     ticks = value_ticks(frame.levels)
     bounds = [b for b in (picture.bound_low, picture.bound_high) if b is not None]
+    marks = tuple(Mark(frame.y(b), _bound(b)) for b in bounds if frame.holds(b))
     return Plot(
         picture=picture,
         line=_path(steps, levels, stretch.tolist()),
@@ -145,9 +148,10 @@ def plot(picture: SeriesPicture) -> Plot | None:
         bands=tuple(_bands(frame)),
         days=tuple(Mark(frame.x(d), day_text(d)) for d in day_ticks(frame.start, frame.stop)),
         values=tuple(Mark(frame.y(t), tick_text(t, ticks)) for t in ticks),
-        bounds=tuple(Mark(frame.y(b), _bound(b)) for b in bounds if frame.holds(b)),
+        bounds=marks,
         baseline=_baseline(frame),
         onset=_onset(frame),
+        level=_free_level(marks),
         forecast=_forecast(frame),
         lost=tuple(frame.x(us) for us in picture.time[picture.not_finite][:FEW].tolist()),
         outside=tuple(b for b in bounds if not frame.holds(b)),
@@ -207,6 +211,12 @@ def _onset(frame: Frame) -> Mark | None:
     if onset is None:
         return None
     return Mark(min(max(frame.x(onset), 0.0), 100.0), f"onset {day_text(onset)} {at(onset):%H:%M}")
+
+
+def _free_level(bounds: Sequence[Mark]) -> float:
+    """The highest line of words that no bound crosses."""
+    levels = (13.0, 33.0, 53.0)  # a bound is near one of them at most
+    return next(y for y in levels if all(abs(y - 4.0 - b.place) > 9.0 for b in bounds))
 
 
 def _forecast(frame: Frame) -> Interval | None:
