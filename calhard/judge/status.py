@@ -128,13 +128,14 @@ def _bad_values(metric: Metric) -> Words:
     def say(columns: Columns, row: int, tolerance: Tolerance) -> str:
         del tolerance
         count = int(columns["bad_analysis"][row])
-        return f"{count} of the analysis window's values are not finite or outside {_range(metric)}"
+        return f"{count} of the analysis window's values are not finite{_outside(metric)}"
 
     return say
 
 
-def _range(metric: Metric) -> str:
-    return f"[{metric.low:g}, {metric.high:g}]"
+def _outside(metric: Metric) -> str:
+    unbounded = np.isinf(metric.low) and np.isinf(metric.high)
+    return "" if unbounded else f" or outside [{metric.low:g}, {metric.high:g}]"
 
 
 def _events(columns: Columns, row: int, tolerance: Tolerance) -> str:

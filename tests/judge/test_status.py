@@ -90,6 +90,12 @@ def test_two_events_and_a_day_are_told_in_words():
     assert status(bad_reference=672.0)[1].startswith("672 of 1344 reference values")
 
 
+def test_a_bad_value_is_told_with_the_range_of_its_metric_where_there_is_one():
+    bad = FAULTS["values that are not finite or out of range"]
+    assert status(**bad)[1].endswith("values are not finite or outside [0, 1]")
+    assert status("alpha", **bad)[1].endswith("values are not finite")
+
+
 @pytest.mark.parametrize(("n_a", "n_b", "ok"), [(10, 3, True), (9, 3, False), (10, 2, False)])
 def test_ten_reference_and_three_analysis_samples_are_enough(n_a, n_b, ok):
     assert status(n_reference=float(n_a), n_analysis=float(n_b))[0] == (
