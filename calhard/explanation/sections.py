@@ -86,7 +86,7 @@ def _difference(facts: SeriesFacts) -> float | None:
 def sure(facts: SeriesFacts) -> list[str]:
     """How sure one can be, and what the fleet had to say in it."""
     if facts.told("status") == "failed" or (facts.evidence is None and facts.regression):
-        return ["certain: it is counted, not tested"]
+        return ["certain: counted, not estimated"]
     p, q, rule = facts.told("p_value"), facts.told("q_value"), facts.plan.regression
     if p is None:
         return []

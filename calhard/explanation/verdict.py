@@ -82,8 +82,10 @@ def _changed(change: Row) -> str:
         return f"the scatter grew{bracketed(f'by {number(size)}', sd)}"
     if kind == "Oscillation":
         return f"a cycle has appeared{bracketed(f'amplitude {number(size)}', sd)}"
-    way = f"{'up' if size > 0 else 'down'} by {number(abs(size))}{bracketed(sd)}"
-    return f"the level jumped {way}" if kind == "SuddenJump" else f"the level drifts {way}"
+    up, way = size > 0, f"by {number(abs(size))}{bracketed(sd)}"
+    if kind == "SuddenJump":
+        return f"the level {'jumped' if up else 'fell'} {way}"
+    return f"the level creeps {'up' if up else 'down'} {way}"
 
 
 def _slo(facts: SeriesFacts) -> list[str]:
