@@ -57,7 +57,7 @@ def _change(row: Row) -> str:
     was, now, moved = row["baseline_value"], row["current_value"], row["change_magnitude"]
     kind = row["regression_type"]
     if kind == "MetricFailure":
-        return f"cannot be trusted: {display_name(row['detail'], 200)}"
+        return f"failed: {display_name(row['detail'], 200)}"
     size = number(None if moved is None else abs(moved), 3)
     if kind == "VarianceIncrease":
         return f"became unsteady: its standard deviation grew by {size}"
@@ -107,7 +107,7 @@ def certainty(trouble: Trouble, evidence: Mapping[str, Any] | None) -> Iterator[
             f"Effect {row['effect_size']:+.1f} standard deviations of the reference; "
             f"q = {number(row['q_value'], 2)} (false discovery rate over all series of the night)."
         )
-    yield from (f"SLO: {_slo_certainty(v)}." for v in trouble.violations[:1])
+    yield from (f"SLO: {_slo_certainty(v['p_value'])}." for v in trouble.violations[:1])
     if evidence is None:
         return
     yield from _interval(evidence)
@@ -116,8 +116,7 @@ def certainty(trouble: Trouble, evidence: Mapping[str, Any] | None) -> Iterator[
         yield f"A change of level of {number(least, 2)} or more is found here 8 times in 10."
 
 
-def _slo_certainty(row: Row) -> str:
-    p = row["p_value"]
+def _slo_certainty(p: float | None) -> str:
     if not p:
         return "counted, nothing in it is random"
     return f"p = {number(p, 2)} that noise alone carries it beyond its bound"

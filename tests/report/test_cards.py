@@ -103,7 +103,7 @@ def test_of_an_incident_with_very_many_series_some_are_read_and_all_are_counted(
         ({"regression_type": "Oscillation"}, "swings in a regular cycle of amplitude 0.03"),
         (
             {"regression_type": "MetricFailure", "detail": "no sample for 97 h"},
-            "cannot be trusted: no sample for 97 h",
+            "failed: no sample for 97 h",
         ),
     ],
 )
