@@ -41,6 +41,7 @@ format: $(READY)  ## lets ruff mend and format the source
 bench: $(READY)  ## error rates, recall, speed and memory against their gates; JSON to benchmarks/results
 	$(BIN)/python -m benchmarks.statistics
 	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.service
 
 gpu-check: $(READY)  ## the tests that need an NVIDIA card, and the GPU benchmark
 	@if ! nvidia-smi -L 2>/dev/null; then \

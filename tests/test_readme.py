@@ -54,13 +54,16 @@ def test_the_night_holds_the_files_that_are_listed(folder):
 
 def test_the_lines_of_python_run(folder):
     place, _ = folder
-    (code,) = blocks("python")
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=place, capture_output=True, text=True, check=False
+    audit, service = (
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=place, capture_output=True, text=True, check=False
+        )
+        for code in blocks("python")
     )
-    assert done.returncode == 0, done.stderr
-    assert "fleet ranking" in done.stdout
-    assert len(done.stdout.splitlines()) > 1
+    assert audit.returncode == service.returncode == 0, audit.stderr + service.stderr
+    assert "fleet ranking" in audit.stdout
+    assert len(audit.stdout.splitlines()) > 1
+    assert service.stdout.splitlines() == ["aece low", "clamp_rate medium", "INSUFFICIENT"]
 
 
 def test_the_configuration_is_one():
