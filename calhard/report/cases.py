@@ -83,15 +83,25 @@ def cases(night: NightReport) -> list[Case]:
     """
     tables = _tables(night)
     own = _owned(night.tables["incidents"], _leads(tables))
-    return [
-        Case(
-            incident,
-            tuple(_trouble(lead, tables) for lead in own[place][:TOLD]),
-            drawn([lead.key for lead in own[place][:TOLD]], place),
-            len(own[place]),
+    found = []
+    for place, incident in enumerate(night.rows("incidents", CARDS)):
+        told = _varied(own[place])[:TOLD]
+        troubles = tuple(_trouble(lead, tables) for lead in told)
+        found.append(
+            Case(incident, troubles, drawn([lead.key for lead in told], place), len(own[place]))
         )
-        for place, incident in enumerate(night.rows("incidents", CARDS))
-    ]
+    return found
+
+
+def _varied(leads: Sequence[Lead]) -> list[Lead]:
+    """The worst of each metric first, then the others: one metric shall not hide another."""
+    metrics: set[str] = set()
+    first: list[Lead] = []
+    more: list[Lead] = []
+    for lead in leads:
+        (more if lead.key[2] in metrics else first).append(lead)
+        metrics.add(lead.key[2])
+    return [*first, *more]
 
 
 def drawn(keys: Sequence[Key], place: int) -> tuple[Key, ...]:

@@ -79,6 +79,17 @@ def test_a_card_draws_the_worst_series_of_as_many_models_as_it_can():
     assert len(found) == CARDS
 
 
+def test_no_metric_of_an_incident_hides_another():
+    worst = [{"model_id": f"m{i}", "severity": "critical", "onset": ago(12)} for i in range(30)]
+    other = {"model_id": "m7", "metric": "dece", "severity": "minor", "onset": ago(12)}
+    names = [row["model_id"] for row in worst]
+    one = incident(models=names, metrics=["aece", "dece"], scope="fleet")
+    report = night({"regressions": regressions(*worst, other), "incidents": one})
+    (case,) = cases(report)
+    assert [trouble.key[2] for trouble in case.troubles][:3] == ["aece", "dece", "aece"]
+    assert len(advice(case.troubles)) == 2
+
+
 def test_of_an_incident_with_very_many_series_some_are_read_and_all_are_counted():
     rows = [{"model_id": f"m{i:03d}"} for i in range(90)]
     one = incident(models=[r["model_id"] for r in rows], scope="fleet")
