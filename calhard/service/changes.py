@@ -11,15 +11,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from calhard.findings import improvements, regressions
-from calhard.findings.severity import REGRESSION_SCALE, regression_severity
 from calhard.judge.fleet import JudgedInMemory
-from calhard.judge.selection import JUMP, is_worse
-from calhard.schema import Metric
-from calhard.service.constant import certain_jump, first_move, is_two_constants
 from calhard.service.instants import instant
+from calhard.service.moves import from_constants, step_or_ramp
 from calhard.service.results import DetectedRegression
 from calhard.service.stream import Stream, judged_alone
-from calhard.service.timeline import LEAST_ANALYSIS, Timeline
+from calhard.service.timeline import Timeline
 from calhard_kernels.scan import MARGIN, best_split
 from calhard_kernels.welch import cohens_d
 
@@ -103,7 +100,13 @@ def confirmed(
             (improvements, strict),
         )
     )
-    return Changes((), tuple(wide), ()).joined([*worse, *better])
+    told = Changes((), tuple(wide), ()).joined([*worse, *better])
+    return Changes(
+        *(
+            tuple(step_or_ramp(stream, change, line) for change in part)
+            for part in (told.worse, told.suspected, told.better)
+        )
+    )
 
 
 def with_older(stream: Stream, found: Changes, tested: int) -> Changes:
@@ -129,16 +132,28 @@ def with_older(stream: Stream, found: Changes, tested: int) -> Changes:
 
 
 def _falls_apart(values: Floats) -> bool:
-    """Whether the means before and after the best split are a standard deviation apart."""
     sound = values[np.isfinite(values)]
-    split = best_split(sound[None, :]) if len(sound) > 2 * MARGIN else None
-    return split is not None and bool(abs(cohens_d(split.before, split.after)[0]) >= APART)
+    return len(sound) >= 2 * MARGIN and bool(falls_apart(sound[None, :])[0])
+
+
+def falls_apart(x: Floats) -> NDArray[np.bool_]:
+    """Return whether level or spread differ by a standard deviation about the best split, (S,).
+
+    Parameters
+    ----------
+    x : float64, shape (S, n); finite
+    """
+    apart = np.zeros(len(x), np.bool_)
+    for seen in (x, np.abs(x - np.median(x, axis=1)[:, None])):
+        split = best_split(seen)
+        apart |= split.found & (np.abs(cohens_d(split.before, split.after)) >= APART)
+    return apart
 
 
 def with_constants(stream: Stream, line: Timeline, found: Changes) -> Changes:
     """Judge metrics that had never moved before by their SLO alone: nothing is random there."""
-    jumps, constant = _from_constants(stream, line)
-    return found.without(constant).joined(jumps)
+    moves, constant = from_constants(stream, line)
+    return found.without(constant).joined(moves)
 
 
 def _change(stream: Stream, row: dict[str, Any], line: Timeline) -> DetectedRegression:
@@ -158,51 +173,4 @@ def _change(stream: Stream, row: dict[str, Any], line: Timeline) -> DetectedRegr
         None if failed else row["effect_size"],
         None if failed else row["p_value"],
         stream.told(row["metric"], row["detail"], line),
-    )
-
-
-def _from_constants(stream: Stream, line: Timeline) -> tuple[list[DetectedRegression], set[str]]:
-    """Jumps of metrics that had never moved, and the metrics of which only the SLO can judge."""
-    catalogue = stream.plan.metric_catalogue()
-    found: list[DetectedRegression] = []
-    constant: set[str] = set()
-    for name, values in stream.reported().items():
-        metric = catalogue[name]
-        inside = np.isfinite(values) & (values >= metric.low) & (values <= metric.high)
-        rows = np.flatnonzero(inside)
-        sound = values[rows]
-        place = first_move(sound)
-        enough = stream.plan.windows.min_reference <= place <= len(sound) - LEAST_ANALYSIS
-        if metric.is_count or not enough:
-            continue
-        change = certain_jump(sound, place, metric, stream.bound(name))
-        if change is not None:
-            found.append(_jump(stream, metric, change, float(sound[0]), line, int(rows[place])))
-        if change is not None or is_two_constants(sound, place):
-            constant.add(name)
-    return found, constant
-
-
-def _jump(
-    stream: Stream, metric: Metric, change: float, base: float, line: Timeline, row: int
-) -> DetectedRegression:
-    bound, kind = np.array([stream.bound(metric.name)]), np.array([JUMP], dtype=object)
-    size, weight = np.array([change]), np.array([metric.importance])
-    severity = int(regression_severity(np.array([np.inf]), size, weight, kind, bound)[0])
-    worse = bool(is_worse(metric.direction, kind, size)[0])
-    seen = instant(int(line.real[-1]))
-    return DetectedRegression(
-        metric.name,
-        JUMP,
-        REGRESSION_SCALE[severity],
-        "worse" if worse else "better",
-        seen,
-        seen,
-        instant(int(line.real[row])),
-        base,
-        base + change,
-        change,
-        None,
-        0.0,
-        f"the level moved by {change:+.4g} from a value that had never changed",
     )

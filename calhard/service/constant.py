@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +11,8 @@ from calhard.findings.severity import TOLERANCE
 from calhard.schema import Metric
 
 Floats = NDArray[np.float64]
+LEAST = 3
+"""Fewer values beyond a bound are no move."""
 
 
 def first_move(values: Floats) -> int:
@@ -23,25 +27,37 @@ def is_two_constants(values: Floats, place: int) -> bool:
     return bool(len(after) and np.all(after == after[0]))
 
 
-def certain_jump(values: Floats, place: int, metric: Metric, bound: float) -> float | None:
-    """Return the change from a constant to what follows it, None where the SLO calls it none.
+@dataclass(frozen=True, slots=True)
+class Move:
+    """How a metric left the value it had always had: in the metric's unit, at once or by and by."""
 
-    The SLO alone decides: every value from ``place`` on lies beyond the bound, on one side. The
-    change is the mean of those values less the constant.
+    change: float
+    gradual: bool
+
+
+def certain_move(values: Floats, place: int, metric: Metric, bound: float) -> Move | None:
+    """Return how far a metric has moved from a constant, None where the SLO calls it nothing.
+
+    The SLO alone decides: the later half of the values from ``place`` on, 3 at least, lies beyond
+    the bound on one side. Where all of them do, the move was a jump, and the change is their mean
+    less the constant; else it is that of the last 3.
 
     Parameters
     ----------
     values : float64, shape (n,); finite, the first ``place`` of them equal
     bound : of the drift from the constant, or of the value itself, by ``metric.slo``
     """
-    after, base = values[place:], float(values[0])
-    drift = after - base
+    after, drift = values[place:], values[place:] - values[0]
     beyond = {
         "drift": np.abs(drift) - bound,
         "level": after - bound,
         "floor": bound - after,
     }.get(metric.slo)
-    if beyond is None or not np.isfinite(bound) or not bool(np.all(beyond > TOLERANCE)):
+    if beyond is None or not np.isfinite(bound):
         return None
-    one_side = bool(np.all(drift > 0) or np.all(drift < 0))
-    return float(np.mean(drift)) if one_side else None
+    side = np.where(beyond > TOLERANCE, np.sign(drift), 0.0)
+    late = side[-max(len(side) // 2, LEAST) :]
+    if late[-1] == 0 or np.any(late != late[-1]):
+        return None
+    gradual = bool(np.any(side != late[-1]))
+    return Move(float(np.mean(drift[-LEAST:] if gradual else drift)), gradual)

@@ -49,6 +49,8 @@ class Timeline:
     clock: Clock
     spacing: float
     by_order: bool
+    own: bool
+    """Whether the windows are the service's own: the history does not fill the plan's."""
 
     @classmethod
     def of(cls, timestamp: Ints, plan: AuditPlan, share: float | None = None) -> Timeline:
@@ -62,14 +64,14 @@ class Timeline:
         clock = Clock.of(plan, last)
         spacing = float(np.median(np.diff(timestamp))) if n > 1 else 0.0
         if share is None and _fills(timestamp, clock, spacing):
-            return cls(timestamp, timestamp, clock, spacing, False)
+            return cls(timestamp, timestamp, clock, spacing, False, False)
         analysis = min(max(int(n * (share or FIFTH)), LEAST_ANALYSIS), n)
         clock = replace(clock, reference_samples=n - analysis, analysis_samples=analysis)
         if not spacing or spacing >= FAST:
-            return cls(timestamp, timestamp, clock, spacing, False)
+            return cls(timestamp, timestamp, clock, spacing, False, True)
         judged = last - SLOT * np.arange(n - 1, -1, -1, dtype=np.int64)
         clock = replace(clock, night=last - DAY_SLOTS * SLOT)
-        return cls(timestamp, judged, clock, spacing, True)
+        return cls(timestamp, judged, clock, spacing, True, True)
 
     @property
     def per_day(self) -> float:
