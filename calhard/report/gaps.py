@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from calhard.report.names import display_name
@@ -11,6 +12,11 @@ from calhard.report.words import count
 OUTCOMES = ("missing", "rejected", "indeterminate", "insufficient")
 """Outcomes that mean that something was not audited, the gravest first."""
 SHOWN = 4
+NAMED = 4
+"""Up to so many units are all named."""
+NO_COLUMN = "the history has no such column"
+Kind = tuple[str, str, str, str]
+"""Outcome, unit, reason and remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +38,31 @@ class Gaps:
 
 def gaps(night: NightReport) -> Gaps:
     """Return what was not audited, by outcome, then the most first."""
-    counts: dict[tuple[str, str, str, str], int] = {}
-    examples: dict[tuple[str, str, str, str], str] = {}
+    counts: Counter[Kind] = Counter()
+    examples: dict[Kind, list[str]] = defaultdict(list)
     for row in night.tables["coverage"].to_pylist():
         if row["outcome"] in OUTCOMES and row["count"]:
-            key = row["outcome"], row["unit"], row["reason"] or "", row["remedy"] or ""
-            counts[key] = counts.get(key, 0) + row["count"]
-            examples.setdefault(key, row["example"] or "")
-    order = sorted(counts, key=lambda key: (OUTCOMES.index(key[0]), -counts[key], key))
-    told = tuple(_gap(key, counts[key], examples[key]) for key in order[:SHOWN])
+            reason = NO_COLUMN if row["unit"] == "metric" else row["reason"] or ""
+            kind = row["outcome"], row["unit"], reason, row["remedy"] or ""
+            counts[kind] += row["count"]
+            if row["example"]:
+                examples[kind].append(row["example"])
+    order = sorted(counts, key=lambda kind: (OUTCOMES.index(kind[0]), -counts[kind], kind))
+    told = tuple(_gap(kind, counts[kind], examples[kind]) for kind in order[:SHOWN])
     return Gaps(told, len(order) - len(told))
 
 
-def _gap(key: tuple[str, str, str, str], number: int, example: str) -> Gap:
-    outcome, unit, reason, remedy = key
+def _gap(kind: Kind, number: int, examples: list[str]) -> Gap:
+    outcome, unit, reason, remedy = kind
     units = count(number, unit, unit if unit == "series" else "")
-    first = f" ({'first: ' if number > 1 else ''}{display_name(example, 60)})" if example else ""
-    return Gap(f"{units} {outcome}", display_name(reason, 160) + first, display_name(remedy, 160))
+    why = display_name(reason, 160) + _named(number, examples)
+    return Gap(f"{units} {outcome}", why, display_name(remedy, 160))
+
+
+def _named(number: int, examples: list[str]) -> str:
+    """All by name if they are few, else the first."""
+    if not examples:
+        return ""
+    if len(examples) == number <= NAMED:
+        return f" ({', '.join(display_name(example, 60) for example in examples)})"
+    return f" (first: {display_name(examples[0], 60)})"

@@ -74,10 +74,23 @@ def test_what_was_not_audited_is_told_by_reason_the_gravest_first_with_remedies(
     found = gaps(night({"coverage": coverage({"count": 99}, *rows)}))
     told = [(gap.what, gap.why, gap.remedy) for gap in found.gaps]
     assert told == [
-        ("2 models missing", "no row (first: b)", "r"),
+        ("2 models missing", "no row (b, a)", "r"),
         ("7 rows rejected", "no timestamp (first: f)", ""),
         ("9 series insufficient", "too few samples", "wait"),
     ]
+
+
+def test_metrics_that_are_no_column_are_one_gap():
+    rows = [
+        {"unit": "metric", "outcome": "missing", "reason": f"no column {name}", "example": name}
+        for name in ("alpha", "dece")
+    ]
+    (found,) = gaps(night({"coverage": coverage(*rows)})).gaps
+    assert (found.what, found.why) == (
+        "2 metrics missing",
+        "the history has no such column (alpha, dece)",
+    )
+    assert gaps(night({"coverage": coverage(*rows * 5)})).gaps[0].why.endswith("(first: alpha)")
 
 
 def test_more_gaps_than_the_first_screen_holds_are_counted():
