@@ -231,7 +231,7 @@ def alarms(rng: np.random.Generator, streams: int) -> Iterator[Line]:
         name = f"φ = {phi:g}, {noise}"
         fired = first_alarm(x, level, sizes, name).reshape(streams, len(METRICS)) > 0
         share = float(np.mean(fired.any(axis=1)))
-        yield Line("healthy streams with an alarm", name, 100.0 * share, "%", "≤ 1")
+        yield Line("healthy streams with an alarm", name, 100.0 * share, "%", "aim ≤ 1")
 
 
 def delay(rng: np.random.Generator, streams: int) -> Iterator[Line]:
