@@ -226,7 +226,7 @@ def single_faults(rng: np.random.Generator, series: int) -> Iterator[Row]:
     for phi in (0.0, 0.3):
         for name, bound, fault in kinds:
             hits = trials = 0
-            for _ in range(5):
+            for _ in range(10):
                 x = healthy_series(rng, series, n, phi=phi)
                 count = series // 100
                 for i in range(count):
@@ -272,7 +272,7 @@ def coverage(rng: np.random.Generator, series: int) -> Iterator[Row]:
 def rows(rng: np.random.Generator, series: int, fleets: int) -> Iterator[Row]:
     """Every line of the table."""
     yield from healthy(rng, series)
-    yield from small_fleets(rng, 40 * fleets)
+    yield from small_fleets(rng, 80 * fleets)
     yield from discoveries(rng, series, fleets)
     yield from masses(rng, series)
     yield from single_faults(rng, series)

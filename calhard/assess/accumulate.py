@@ -22,7 +22,7 @@ from calhard_kernels.scan import Split, best_split, last_mean
 from calhard_kernels.slope import Trend, trend
 
 ALIKE = 0.4
-"""Lag-1 correlation above which 10 slots tell too little of what lasts."""
+"""Lag-1 correlation above which few slots tell little of what lasts."""
 
 
 def accumulate(panel: Panel, metric: Metric, cadence: int, heads: frozenset[str]) -> Columns:
@@ -70,7 +70,7 @@ def level_columns(panel: Panel, clipped: Array, side: Sides) -> Columns:
     columns = {
         **pack("level_a", a),
         **pack("level_b", b),
-        "closing": closing_mean(clipped, end, lag1_correlation((a, b)).phi),
+        **closing_columns(clipped, end, lag1_correlation((a, b)).phi),
     }
     if clipped.shape[1] - panel.boundary <= SHORT:
         for k in RECENT:
@@ -78,9 +78,14 @@ def level_columns(panel: Panel, clipped: Array, side: Sides) -> Columns:
     return columns
 
 
-def closing_mean(clipped: Array, end: Array, phi: Array) -> Array:
-    """Mean of the last 10 slots, of the last 20 where neighbours are alike: it tells what lasts."""
-    return np.where(phi > ALIKE, last_mean(clipped, end, 20), last_mean(clipped, end, 10))
+def closing_columns(clipped: Array, end: Array, phi: Array) -> Columns:
+    """Means of the last 10 slots and of the last 15, of 20 where neighbours are alike."""
+    alike = phi > ALIKE
+    return {
+        "closing_10": last_mean(clipped, end, 10),
+        "closing": np.where(alike, last_mean(clipped, end, 20), last_mean(clipped, end, 15)),
+        "alike": alike.astype(np.float64),
+    }
 
 
 def _recent_mean(x: Array, end: Array, n: Array, k: int) -> Array:

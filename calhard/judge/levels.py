@@ -24,7 +24,7 @@ from calhard_kernels.moments import Moments, mean_difference
 from calhard_kernels.scan_null import ScanNull, scan_p
 from calhard_kernels.welch import Test, cohens_d
 
-KEPT = 0.5
+KEPT, KEPT_ALIKE = 0.5, 0.33
 """The last slots keep at least this share of a step, else it was a transient that went away."""
 STEEPER = 1.5
 """A split of its own dates a change where its step is this many times that of the windows."""
@@ -32,9 +32,16 @@ UNEQUAL_P = 0.01
 """Largest p of Welch's test at the split that the scan head chose."""
 
 
-def lasts(kept: Array, step: Array) -> Array:
-    """Return whether what is kept at the end is at least half of the step, in its direction."""
-    return kept * np.sign(step) >= KEPT * np.abs(step)
+def lasts(columns: Columns, base: Array, step: Array) -> Array:
+    """Return whether the window's end keeps a step of that size from ``base``, in its direction.
+
+    The last 15 slots keep half of it and so do the last 10; where neighbours are alike the last 20
+    keep half and the last 10, which tell less then, a third.
+    """
+    sign, size = np.sign(step), np.abs(step)
+    share = np.where(columns["alike"] > 0, KEPT_ALIKE, KEPT)
+    kept = (columns["closing"] - base) * sign >= KEPT * size
+    return kept & ((columns["closing_10"] - base) * sign >= share * size)
 
 
 def level_test(columns: Columns, correlation: Correlation) -> Test:
@@ -55,7 +62,7 @@ def level_head(columns: Columns, correlation: Correlation, test: Test, min_effec
     p, d = test.p, cohens_d(a, b)
     step = mean_difference(a, b)
     change = mean_difference(unpack(columns, "raw_a", n_a), unpack(columns, "raw_b", n_b))
-    gate: Array = lasts(columns["closing"] - a.mean, step)
+    gate: Array = lasts(columns, a.mean, step)
     onset: Array = np.full(len(n_a), np.nan)
     share_p, share_d = _share(columns, n_a, n_b)
     zero_inflated = np.isfinite(share_p)
@@ -83,7 +90,7 @@ def if_lasting(head: Head, columns: Columns) -> Head:
         unpack(columns, "level_b", columns["n_analysis"]),
     )
     step = mean_difference(before, after)
-    stays = lasts(columns["closing"] - before.mean, step)
+    stays = lasts(columns, before.mean, step)
     stays |= np.abs(step) < STEEPER * np.abs(mean_difference(a, b))
     stays |= ~(columns["scan_found"] > 0) | (columns["n_analysis"] < SHORT)
     stays |= np.isfinite(columns["share_a_shift"])
@@ -144,7 +151,7 @@ def scan_head(
     d, step = cohens_d(a, b), mean_difference(a, b)
     p0 = pooled_welch(a, b, correlation).p
     p = scan_p(p0, a.n + b.n, correlation.phi, table)
-    gate = (np.abs(d) >= min_effect) & lasts(columns["closing"] - a.mean, step)
+    gate = (np.abs(d) >= min_effect) & lasts(columns, a.mean, step)
     gate &= effective_welch(a, b, correlation).p <= UNEQUAL_P
     return Head(
         np.where(columns["scan_found"] > 0, p, np.nan),
