@@ -112,7 +112,10 @@ def test_an_audit_of_another_night_is_not_disturbed(history, tmp_path, sound):
     audit(history, tmp_path, progress=other)
     assert nights == [("2026-05-30", True)]
     assert list_nights(tmp_path) == ["2026-05-30", NIGHT]
-    assert contents(tmp_path) == sound
+    told, alone = contents(tmp_path), dict(sound)
+    page, _ = told.pop("report.html"), alone.pop("report.html")
+    assert told == alone
+    assert b"2026-05-30" in page  # the night before, published meanwhile, is what it compares with
     assert open_night(tmp_path, "2026-05-30").verify() == []
 
 
