@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench gpu-check lock
+.PHONY: help setup demo test lint format docs bench gpu-check lock
 
 help:  ## this list
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ lint: $(READY)  ## ruff (rules and format) and mypy --strict
 format: $(READY)  ## lets ruff mend and format the source
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(READY)  ## runs every page of docs/ and brings outputs and reference tables up to date
+	$(BIN)/python -m docs.make
 
 # As modules: run as a file, benchmarks/statistics.py would hide Python's own `statistics`.
 bench: $(READY)  ## error rates, recall, speed and memory against their gates; JSON to benchmarks/results

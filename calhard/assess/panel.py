@@ -15,6 +15,8 @@ from calhard.schema import MICROSECONDS_PER_DAY, Metric
 
 Bools = NDArray[np.bool_]
 
+LARGEST = 1e100
+"""A value beyond it is none: its square would not be a number."""
 WIDTH_STEP = 8
 """A window that has gaps or begins late is padded to a multiple of this, full ones not at all.
 
@@ -92,7 +94,7 @@ def sound_values(values: Floats, metric: Metric, windows: Windows) -> Ragged:
 
     ``values`` are reported ones: NaN for a missing value does not occur.
     """
-    inside = (values >= metric.low) & (values <= metric.high) & (np.abs(values) < np.inf)
+    inside = (values >= metric.low) & (values <= metric.high) & (np.abs(values) <= LARGEST)
     start, split, night, stop = windows.start, windows.split, windows.night, windows.stop
     zero = np.zeros_like(start)
     if inside.all():

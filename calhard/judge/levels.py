@@ -26,6 +26,8 @@ from calhard_kernels.welch import Test, cohens_d
 
 KEPT, KEPT_ALIKE = 0.5, 0.33
 """The last slots keep at least this share of a step, else it was a transient that went away."""
+ROUNDING = 1e-20
+"""Variance over step², below which two sides are constants that rounding has touched."""
 STEEPER = 1.5
 """A split of its own dates a change where its step is this many times that of the windows."""
 UNEQUAL_P = 0.01
@@ -151,6 +153,7 @@ def scan_head(
     d, step = cohens_d(a, b), mean_difference(a, b)
     p0 = pooled_welch(a, b, correlation).p
     p = scan_p(p0, a.n + b.n, correlation.phi, table)
+    p = np.where(a.squares + b.squares <= ROUNDING * (a.n + b.n) * step**2, 1.0, p)
     gate = (np.abs(d) >= min_effect) & lasts(columns, a.mean, step)
     gate &= effective_welch(a, b, correlation).p <= UNEQUAL_P
     return Head(

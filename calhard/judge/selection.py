@@ -76,6 +76,8 @@ def kinds(columns: Columns, head: Array) -> NDArray[np.object_]:
     levelled = (head >= 0) & (head <= HEADS.index("slope"))
     step, line = columns["step_squares"], columns["line_squares"]
     comparable = levelled & np.isfinite(step) & np.isfinite(line)
+    small = (head == HEADS.index("slope")) & (columns["open_scan"] != 1.0)
+    comparable &= ~small  # a trend is no jump that would not be reported as one
     kind[comparable] = np.where(step <= line, JUMP, DRIFT)[comparable]
     kind[columns["status"] == FAILED] = FAILURE
     return kind

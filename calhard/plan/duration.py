@@ -17,6 +17,13 @@ LONGEST_US = 36_500 * _UNITS["d"] * _SECOND
 EXAMPLE = 'write a number and a unit, such as "28d", "24h", "90m" or "30s"'
 
 
+DURATION_SCHEMA = {
+    "type": "string",
+    "pattern": f"^{_PATTERN.pattern}$",
+    "examples": ["28d", "24h"],
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """A stretch of time in microseconds, or a number of samples; exactly one is set."""
@@ -69,7 +76,7 @@ class Window:
         return {
             "anyOf": [
                 {"type": "integer", "exclusiveMinimum": 0, "description": "samples"},
-                {"type": "string", "pattern": f"^{_PATTERN.pattern}$", "examples": ["28d", "24h"]},
+                DURATION_SCHEMA,
             ]
         }
 

@@ -5,9 +5,17 @@ from __future__ import annotations
 from typing import Annotated, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
-from calhard.plan.duration import Window, format_duration, parse_duration
+from calhard.plan.duration import DURATION_SCHEMA, Window, format_duration, parse_duration
 from calhard.plan.rules import Broken, refuse
 from calhard.schema import HEADS, MICROSECONDS_PER_DAY
 
@@ -59,6 +67,9 @@ def _duration(value: object) -> str:
     return format_duration(parse_duration(value))
 
 
+_DURATION = WithJsonSchema(DURATION_SCHEMA)
+
+
 def _as_duration(window: Window) -> Window:
     if window.samples is not None:
         raise ValueError('a night is a duration, such as "24h", not a number of samples')
@@ -93,7 +104,7 @@ class Windows(Section):
     analysis: Window = Field(
         Window.parse("7d"), description="what is judged", json_schema_extra={"default": "7d"}
     )
-    night: Annotated[Window, AfterValidator(_as_duration)] = Field(
+    night: Annotated[Window, AfterValidator(_as_duration), _DURATION] = Field(
         Window.parse("1d"),
         description="the last part of the analysis window",
         json_schema_extra={"default": "1d"},

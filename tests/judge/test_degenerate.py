@@ -198,3 +198,19 @@ def test_labels_that_vanish_in_the_last_night_alone_explain_its_drift_alone():
     ]
     assert told[0]["night_p"] == 1.0
     assert told[1]["night_p"] < 1e-6
+
+
+def test_two_constants_that_rounding_has_touched_are_left_to_the_slo():
+    x = np.full((2, N), 0.1 + 0.2)
+    x[:, -168:] = 0.7
+    x[:, ::2] += 1e-17
+    x[1, :100] = np.nextafter(0.3, 1.0)
+    row = audit_blocks([block(x, metric="alpha")], ("alpha",)).evidence.to_pylist()[1]
+    assert (row["p_level"] > 0.99, row["p_scan"]) == (True, 1.0)
+    assert row["week_p"] < 1e-9
+
+
+def test_values_whose_squares_are_no_numbers_are_failures():
+    x = 1.0 + 0.01 * healthy_series(np.random.default_rng(16), 1, N)
+    x[0, -5:] = 1e160
+    assert status(audit_blocks([block(x, metric="alpha")], ("alpha",))) == ["failed"]

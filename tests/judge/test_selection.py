@@ -143,6 +143,12 @@ def test_between_step_and_ramp_the_smaller_residual_sum_decides():
     assert kinds(judged([NAN] * 5), np.array([-1])).tolist() == [""]
 
 
+def test_a_trend_is_no_jump_that_would_not_be_reported_as_one():
+    columns = judged([0.1] * 5, step_squares=1.0, line_squares=2.0, open_scan=0.0)
+    assert kinds(columns, np.array([HEADS.index("slope")])).tolist() == ["GradualDrift"]
+    assert kinds(columns, np.array([HEADS.index("level")])).tolist() == ["SuddenJump"]
+
+
 def test_the_effect_is_that_of_the_kind():
     said = {f"effect_{head}": float(i + 1) for i, head in enumerate(HEADS)}
     said |= {f"change_{head}": 10.0 * (i + 1) for i, head in enumerate(HEADS)}
