@@ -118,7 +118,7 @@ EVIDENCE = pa.schema(
         ("volatility", _F),  # sd of successive differences
         ("acceleration", _F),  # second derivative of the least-squares parabola, units per day²
         ("onset", TIMESTAMP),
-        ("effect_size", _F),  # of the head that decides, in reference sd
+        ("effect_size", _F),  # of the head that decides: Cohen's d of a step, else in reference sd
         ("change", _F),  # the same quantity in the metric's unit, signed
         ("smallest_detectable", _F),  # change of level found 8 times in 10
         ("head", _S),  # the head with the smallest weighted p

@@ -102,3 +102,15 @@ def test_measured_numbers_are_those_of_the_committed_benchmark():
         row = measured[promise, setting]
         assert (bound, share) == (row["bound"], f"{row['share']:.2%}"), (promise, setting)
         assert trials == f"{row['trials']:,}"
+
+
+def test_speeds_are_those_of_the_committed_benchmark():
+    text = (ROOT / "benchmarks" / "results" / "speed.json").read_text(encoding="utf-8")
+    measured = {(row["what"], row["setting"]): row for row in json.loads(text)["measured"]}
+    rows = re.findall(r"^\| (.+) \| (.+) \| (.+) \| ([\d.]+ (?:×|MiB)) \|$", TEXT, re.MULTILINE)
+    assert len(rows) > 5
+    for what, setting, gate, value in rows:
+        row = measured[what, setting]
+        missed = " (missed)" if row["holds"] is False else ""
+        assert gate == (row["gate"] or "—") + missed
+        assert value == f"{row['value']:.3g} {row['unit']}"

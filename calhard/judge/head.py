@@ -18,7 +18,7 @@ class Head:
     ----------
     p : raw p-value; NaN where the head is off
     gate : whether the change is of a size and a permanence worth reporting
-    effect : signed size in reference standard deviations
+    effect : signed size: Cohen's d of a step, else in reference standard deviations
     change : the same in the metric's unit
     onset_day : days before as_of; NaN where the head does not date a change
     """

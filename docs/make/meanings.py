@@ -62,7 +62,7 @@ COLUMNS = {
         "detected_at": "the night's as_of",
         "current_value": "the analysis window's",
         "change_magnitude": "the change in the metric's unit, signed",
-        "effect_size": "the same in standard deviations of the reference",
+        "effect_size": "Cohen's d of a step (pooled sd), else in reference sd",
         "detail": "one clause in words",
     },
     "violations": {
@@ -128,7 +128,7 @@ COLUMNS = {
         "lag1": "lag-1 correlation of this series alone, bias-corrected",
         "phi": "the same, shrunk towards its family: what the tests use",
         "effective_p": "p of the level with effective sample sizes",
-        "effect_size": "effect of the head that decides, in standard deviations of the reference",
+        "effect_size": "of what decides: Cohen's d of a step (pooled sd), else in reference sd",
         "change": "the same in the metric's unit, signed",
         "head": "the head with the smallest weighted p",
         "p_level": "raw p of the level head, known split",
