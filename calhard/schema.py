@@ -20,6 +20,9 @@ WHOLE_MODEL = "__all__"
 Direction = Literal["higher_is_worse", "lower_is_worse", "away_is_worse"]
 Bound = Literal["drift", "level", "zero", "none"]
 
+LARGEST = 1e100
+"""A value beyond it is none: its squares could not be added up."""
+
 MICROSECONDS_PER_HOUR = 3_600_000_000
 MICROSECONDS_PER_DAY = 24 * MICROSECONDS_PER_HOUR
 

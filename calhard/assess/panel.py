@@ -11,12 +11,10 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from calhard.assess.windows import Floats, Ints, Windows
-from calhard.schema import MICROSECONDS_PER_DAY, Metric
+from calhard.schema import LARGEST, MICROSECONDS_PER_DAY, Metric
 
 Bools = NDArray[np.bool_]
 
-LARGEST = 1e100
-"""A value beyond it is none: its square would not be a number."""
 WIDTH_STEP = 8
 """A window that has gaps or begins late is padded to a multiple of this, full ones not at all.
 

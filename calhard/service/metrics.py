@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from calhard.errors import InputError
-from calhard.schema import KEY_COLUMNS, OPTIONAL_COLUMNS, Metric
+from calhard.schema import KEY_COLUMNS, LARGEST, OPTIONAL_COLUMNS, Metric
 from calhard.series import NOT_FINITE
 
 SAMPLES = "total_samples"
@@ -45,9 +45,6 @@ class CalibrationMetrics:
     total_samples: int | None = None
     declared: Mapping[str, float] = field(default_factory=dict)
 
-
-LARGEST = 1e100
-"""What is larger has no squares to add up; no metric is."""
 
 Sample = CalibrationMetrics | Mapping[str, Any]
 """What the service's methods take: the dataclass, or a mapping of metric name to number."""
