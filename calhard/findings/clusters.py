@@ -18,6 +18,10 @@ FLEET_P = 1e-6
 """A fleet incident: at least 5 models, and rarer than 1e-6 or more than 2 % of the models."""
 
 
+What = tuple[str, str]
+"""Metric and kind of a finding."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One confirmed regression or violation; ``onset`` None where nothing dates it."""
@@ -38,6 +42,11 @@ class Cluster:
     findings: tuple[Finding, ...]
     onset: int | None
     scope: str = "model"
+
+    @property
+    def found(self) -> frozenset[What]:
+        """What was found: metrics and kinds."""
+        return frozenset((f.metric, f.kind) for f in self.findings)
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -76,19 +85,13 @@ def fleet_wide(clusters: Sequence[Cluster], models_total: int, as_of_us: int) ->
     rest = sorted(clusters, key=lambda c: (c.onset or 0, c.models))
     for find in (_widest, _most_alike):
         while True:
-            window = _kin(find(rest))
+            window = find(rest)
             if not _is_fleet_wide(window, rest, models_total, as_of_us):
                 break
             merged = {id(c) for c in window}
             done.append(_merged(window))
             rest = [c for c in rest if id(c) not in merged]
     return done + rest
-
-
-def _kin(window: Sequence[Cluster]) -> list[Cluster]:
-    """Those that share a metric with another one: a neighbour in time alone is a chance one."""
-    owners = Counter(m for c in window for m in {f.metric for f in c.findings})
-    return [c for c in window if any(owners[f.metric] > 1 for f in c.findings)]
 
 
 def _merged(window: Sequence[Cluster]) -> Cluster:
@@ -100,23 +103,41 @@ def _merged(window: Sequence[Cluster]) -> Cluster:
 
 def _most_alike(clusters: Sequence[Cluster]) -> list[Cluster]:
     """The undated clusters that share one kind of finding in one metric, where most models do."""
-    sharing: dict[tuple[str, str], list[Cluster]] = {}
-    for cluster in clusters:
-        if cluster.onset is None:
-            for what in sorted({(f.metric, f.kind) for f in cluster.findings}):
-                sharing.setdefault(what, []).append(cluster)
-    best = max(sorted(sharing), key=lambda what: len(sharing[what]), default=None)
-    return [] if best is None else sharing[best]
+    sharing = _sharing([c for c in clusters if c.onset is None])
+    return max(sharing.values(), key=len, default=[])
 
 
 def _widest(clusters: Sequence[Cluster]) -> list[Cluster]:
-    """The most clusters whose onsets lie within one gap; ``clusters`` by onset.
+    """The most clusters that share a kind of finding in one metric and an onset, and their kin.
 
-    Each is of a model of its own: those of one model lie further apart than a gap.
+    Neighbours in time alone are chance ones. Kin have an onset among those of the others and share
+    with them what at least half of them have. ``clusters`` by onset; each in a gap is of a model of
+    its own, since those of one model lie further apart.
     """
     dated = [c for c in clusters if c.onset is not None]
-    if not dated:
+    best: list[Cluster] = []
+    for alike in _sharing(dated).values():
+        if len(alike) > len(best):
+            best = max(best, _within_a_gap(alike), key=len)
+    if not best:
         return []
+    low, high = best[0].onset or 0, best[-1].onset or 0
+    common = Counter(what for c in best for what in c.found)
+    usual = {what for what, count in common.items() if 2 * count >= len(best)}
+    return [c for c in dated if low <= (c.onset or 0) <= high and c.found & usual]
+
+
+def _sharing(clusters: Sequence[Cluster]) -> dict[What, list[Cluster]]:
+    """The clusters that hold each kind of finding in each metric, by name of both."""
+    sharing: dict[What, list[Cluster]] = {}
+    for cluster in clusters:
+        for what in cluster.found:
+            sharing.setdefault(what, []).append(cluster)
+    return dict(sorted(sharing.items()))
+
+
+def _within_a_gap(dated: list[Cluster]) -> list[Cluster]:
+    """The most of some clusters, sorted by onset, that lie within one gap."""
     onset = np.array([c.onset for c in dated], np.int64)
     size = np.searchsorted(onset, onset + GAP_US, side="right") - np.arange(len(onset))
     begin = int(np.argmax(size))

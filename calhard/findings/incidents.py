@@ -56,8 +56,9 @@ def incidents(
     return pa.Table.from_pylist(rows, schema=INCIDENTS)
 
 
-def _urgency(row: dict[str, Any]) -> tuple[int, float, str]:
-    return -_SCALE.index(row["severity"]), -row["blast_radius"], row["incident_id"]
+def _urgency(row: dict[str, Any]) -> tuple[int, float, int, str, str]:
+    rank = _SCALE.index(row["severity"])
+    return -rank, -row["blast_radius"], -row["findings"], row["title"], row["incident_id"]
 
 
 def _findings(regressions: pa.Table, violations: pa.Table) -> list[Finding]:

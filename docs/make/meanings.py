@@ -43,7 +43,7 @@ COLUMNS = {
         "severity": "that of its worst finding",
         "title": "one line: models and metrics",
         "opened_at": "the night's as_of",
-        "onset": "the earliest onset of its findings",
+        "onset": "onset of its earliest finding; of a fleet incident the median one of its models",
         "last_seen": "the night's as_of",
         "models": "models in it",
         "classes": "classes in it",

@@ -122,6 +122,25 @@ def test_one_early_neighbour_does_not_date_a_fleet_wide_fault():
     assert only["onset"] == ago(2)
 
 
+def test_single_faults_of_one_day_that_have_nothing_in_common_stay_apart():
+    kinds = ("SuddenJump", "GradualDrift", "MetricFailure", "VarianceIncrease", "Oscillation")
+    metrics = ("aece", "dece", "alpha", "clamp_rate")
+    changed = [
+        row | {"metric": metrics[i % 4], "regression_type": kinds[i % 5]}
+        for i, row in enumerate(together(40, spread=20))
+    ]
+    found = opened(changed, models=400)
+    assert len(found) == 40
+    assert {i["scope"] for i in found} == {"model"}
+
+
+def test_a_model_that_shows_half_of_a_common_fault_belongs_to_it():
+    both = [r | {"metric": m} for r in together(8) for m in ("aece", "dece")]
+    half = [r | {"metric": "dece"} for r in together(2, first=8, spread=1, hours=13)]
+    (only,) = opened([*both, *half], models=100)
+    assert (only["scope"], len(only["models"])) == ("fleet", 10)
+
+
 def test_a_neighbour_in_time_that_shares_no_metric_stays_an_incident_of_its_own():
     changed = [*together(9), {"model_id": "x", "onset": ago(12), "metric": "clamp_rate"}]
     found = opened(changed, models=50)
