@@ -38,7 +38,7 @@ def accumulate(panel: Panel, metric: Metric, cadence: int, heads: frozenset[str]
     columns = raw_columns(raw) | share_columns(panel, raw, metric)
     side = deseasonalised(panel, raw, cadence)
     clipped = winsorised(side)
-    columns |= level_columns(panel, clipped, side)
+    columns |= level_columns(panel, clipped, side, raw)
     if "scan" in heads:
         columns |= scan_columns(panel, clipped)
     if "slope" in heads:
@@ -61,7 +61,7 @@ def raw_columns(raw: Sides) -> Columns:
     }
 
 
-def level_columns(panel: Panel, clipped: Array, side: Sides) -> Columns:
+def level_columns(panel: Panel, clipped: Array, side: Sides, raw: Sides) -> Columns:
     """Level, known split: winsorised moments, and the means of the last slots."""
     a = moments(clipped[:, panel.reference], side.reference.valid)
     b = moments(clipped[:, panel.analysis], side.analysis.valid)
@@ -73,8 +73,10 @@ def level_columns(panel: Panel, clipped: Array, side: Sides) -> Columns:
         **closing_columns(clipped, end, lag1_correlation((a, b)).phi),
     }
     if clipped.shape[1] - panel.boundary <= SHORT:
+        level = raw.reference.moments.mean
         for k in RECENT:
             columns[f"recent_{k}"] = _recent_mean(clipped, end, n, k) - a.mean
+            columns[f"recent_raw_{k}"] = _recent_mean(panel.x, end, n, k) - level
     return columns
 
 

@@ -64,7 +64,7 @@ _ALWAYS = (
     "closing_10",
     "closing",
     "alike",
-    *(f"recent_{k}" for k in RECENT),
+    *(f"recent_{kind}{k}" for kind in ("", "raw_") for k in RECENT),
     *(f"{kind}_{side}" for side in "ab" for kind in ("mean", "kish", "labels")),
     *(f"night_{kind}_{k}" for k in range(NIGHTS) for kind in ("mean", "kish", "labels")),
     "labels_week",

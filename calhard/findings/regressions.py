@@ -34,7 +34,7 @@ def improvements(candidates: pa.Table, plan: AuditPlan, as_of_us: int) -> pa.Tab
 def _changes(candidates: pa.Table, plan: AuditPlan, as_of_us: int, *, worse: bool) -> pa.Table:
     table = candidates.filter(pa.array(_confirmed(candidates, plan)))
     table = table.filter(pa.array(words(table, "worse") == worse))
-    if not plan.regression_detection or not table.num_rows:
+    if not table.num_rows:
         return REGRESSIONS.empty_table()
     metric, kind = words(table, "metric"), words(table, "kind")
     severity = _severity(table, plan, metric, kind)
@@ -46,7 +46,7 @@ def _changes(candidates: pa.Table, plan: AuditPlan, as_of_us: int, *, worse: boo
         "direction": pa.array(["worse" if worse else "better"] * size, pa.string()),
         "detected_at": as_of,
         "baseline_value": table["reference_mean"],
-        "current_value": pa.array(_current(table, kind), from_pandas=True),
+        "current_value": pa.array(_current(table, kind, plan), from_pandas=True),
         "change_magnitude": table["change"],
         "detail": pa.array(_details(table, kind), pa.string()),
     }
@@ -59,7 +59,8 @@ def _changes(candidates: pa.Table, plan: AuditPlan, as_of_us: int, *, worse: boo
 def _confirmed(table: pa.Table, plan: AuditPlan) -> Bools:
     rule = plan.regression
     sure = (floats(table, "q_value") <= rule.fdr_level) & (floats(table, "p_value") <= rule.max_p)
-    confirmed: Bools = sure | (words(table, "status") == "failed")
+    # What is counted and not tested is told whatever is switched off: silence is no health.
+    confirmed: Bools = (sure & plan.regression_detection) | (words(table, "status") == "failed")
     return confirmed
 
 
@@ -81,12 +82,17 @@ def _severity(
     return level
 
 
-def _current(table: pa.Table, kind: Objects) -> Floats:
-    """The level after a jump, a failed metric's last value, else the analysis window's mean."""
+def _current(table: pa.Table, kind: Objects, plan: AuditPlan) -> Floats:
+    """The level after a jump, a failed metric's last value, else the analysis window's mean.
+
+    Of a metric that counts what must not happen, how often it did.
+    """
+    counts = [name for name, metric in plan.metric_catalogue().items() if metric.is_count]
     value = floats(table, "analysis_mean")
     after = floats(table, "reference_mean") + floats(table, "change")
     value = np.where(kind == "SuddenJump", after, value)
-    return np.where(kind == "MetricFailure", floats(table, "last_value"), value)
+    value = np.where(kind == "MetricFailure", floats(table, "last_value"), value)
+    return np.where(np.isin(words(table, "metric"), counts), floats(table, "week_value"), value)
 
 
 def _details(table: pa.Table, kind: Objects) -> list[str]:

@@ -14,7 +14,7 @@ from calhard.assess.columns import NIGHTS, Columns, to_columns
 from calhard.assess.windows import CADENCES
 from calhard.judge.pinned import PINNED, REFERENCE
 from calhard.judge.ruling import Ruling
-from calhard.judge.selection import combine, deflated, effects, is_worse, kinds
+from calhard.judge.selection import JUMP, combine, deflated, effects, is_worse, kinds
 from calhard.judge.status import FAILED, OK
 from calhard.schema import EVIDENCE, HEADS, MICROSECONDS_PER_DAY, STATUSES, TIMESTAMP
 from calhard_kernels._array import Array
@@ -41,6 +41,11 @@ class FleetVerdict:
     slope_q: Floats
     slo_threshold: float
     """Largest p at which an SLO test is confirmed."""
+
+    def confirmed(self, regression: Regression) -> NDArray[np.bool_]:
+        """Return which series have a confirmed change: q and p small enough."""
+        found: NDArray[np.bool_] = (self.q <= regression.fdr_level) & (self.p <= regression.max_p)
+        return found
 
     def part(self, start: int, stop: int) -> FleetVerdict:
         """Return the verdict of some of the series."""
@@ -128,6 +133,8 @@ def evidence_batch(
     kind = kinds(columns, head)
     effect, change, onset = effects(columns, head, kind)
     worse = _worse(columns, kind, change, ruling)
+    jumped = verdict.confirmed(ruling.plan.regression) & (kind == JUMP)
+    columns = columns | {name: np.where(jumped, np.nan, columns[name]) for name in _FORECAST}
     group = columns["group"]
     fields = {
         **_keys(groups, group, columns, ruling),
@@ -162,8 +169,9 @@ def _worse(columns: Columns, kind: Array, change: Array, ruling: Ruling) -> NDAr
 
 def _flagged(columns: Columns, verdict: FleetVerdict, ruling: Ruling) -> NDArray[np.bool_]:
     regression = ruling.plan.regression
-    confirmed = (verdict.q <= regression.fdr_level) & (verdict.p <= regression.max_p)
+    confirmed = verdict.confirmed(regression)
     beyond = (columns["week_beyond"] == 1) | (columns["night_beyond"] == 1)
+    beyond &= (columns["status"] == OK) | (columns["status"] == FAILED)
     at_risk = (columns["risk"] > RISK_SHOWN) & (verdict.slope_q <= regression.warning_q)
     flagged: NDArray[np.bool_] = confirmed | beyond | at_risk | (columns["status"] == FAILED)
     return flagged
@@ -189,6 +197,16 @@ def _keys(
     }
 
 
+_FORECAST = (
+    "predicted_value",
+    "interval_low",
+    "interval_high",
+    "risk",
+    "breach_day",
+    "breach_earliest_day",
+    "breach_latest_day",
+)
+"""What the line through both windows tells; nothing once a step has parted them."""
 _COUNTS = ("n_reference", "n_analysis", "n_night", "n_missing", "n_bad")
 _DAYS = {
     "last_timestamp": "last_day",

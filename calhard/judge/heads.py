@@ -62,7 +62,7 @@ def variance_head(columns: Columns, correlation: Correlation) -> Head:
     a, b = unpack(columns, "spread_a", n_a), unpack(columns, "spread_b", n_b)
     p = effective_welch(a, b, correlation).p
     base = columns["spread_iqr_a"]
-    gate = (mean_difference(a, b) > 0) & (base > 0)
+    gate = (mean_difference(a, b) > 0) & (columns["spread_iqr_half"] > 0)
     gate &= columns["spread_iqr_b"] >= SPREAD_RATIO * base
     gate &= columns["spread_iqr_half"] >= SPREAD_RATIO_HALF * base
     raw_a, raw_b = unpack(columns, "raw_a", n_a), unpack(columns, "raw_b", n_b)

@@ -127,7 +127,8 @@ def _last_slots(columns: Columns, a: Moments, correlation: Correlation) -> Head:
         step = columns[f"recent_{k}"]
         p = reference_welch(a, slots, step, correlation).p
         onset = columns["last_day"] - (slots - 1.0) * columns["spacing"] / 86_400e6
-        found = Head(p, best.gate, safe_divide(step, sd), step, onset)
+        change = columns[f"recent_raw_{k}"]
+        found = Head(p, best.gate, safe_divide(change, sd), change, onset)
         better = p < best.p
         best = Head(
             *(

@@ -78,6 +78,8 @@ def kinds(columns: Columns, head: Array) -> NDArray[np.object_]:
     comparable = levelled & np.isfinite(step) & np.isfinite(line)
     small = (head == HEADS.index("slope")) & (columns["open_scan"] != 1.0)
     comparable &= ~small  # a trend is no jump that would not be reported as one
+    # Few slots are tested by the last ones: what they found began with them.
+    comparable &= ~((columns["short"] == 1) & (head == HEADS.index("level")))
     kind[comparable] = np.where(step <= line, JUMP, DRIFT)[comparable]
     kind[columns["status"] == FAILED] = FAILURE
     return kind

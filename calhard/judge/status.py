@@ -68,16 +68,20 @@ def judge_status(columns: Columns, metric: Metric, tolerance: Tolerance) -> Stat
     """Return the status of every series of one metric.
 
     A deterministic failure (bad or forbidden values, a stuck or silent source) comes before
-    everything but conflicting rows; then come too few samples, then a reference full of bad ones.
+    everything but conflicting rows; then come too few samples, unless it is bad ones that made them
+    few, then a reference full of bad ones.
     """
     n_a, n_b = columns["n_reference"], columns["n_analysis"]
     faults = _faults(columns, metric, tolerance)
     bad = columns["bad_reference"]
+    spoiled = safe_divide(bad, bad + n_a) > tolerance.bad_share
+    spoiled &= bad + n_a >= tolerance.min_reference
+    few = (n_a < tolerance.min_reference) | (n_b < tolerance.min_analysis)
     rules = [
         (INDETERMINATE, columns["conflicting"] > 0),
         *((FAILED, found) for found, _, _ in faults),
-        (INSUFFICIENT, (n_a < tolerance.min_reference) | (n_b < tolerance.min_analysis)),
-        (INDETERMINATE, safe_divide(bad, bad + n_a) > tolerance.bad_share),
+        (INSUFFICIENT, few & ~spoiled),
+        (INDETERMINATE, spoiled),
     ]
     which = np.select([found for _, found in rules], range(len(rules)), default=-1)
     code = np.where(which < 0, OK, np.array([code for code, _ in rules])[which])

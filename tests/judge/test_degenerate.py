@@ -1,5 +1,7 @@
 """Series that break formulas: constant, tied, zero-inflated, short, empty, full of holes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -214,3 +216,39 @@ def test_values_whose_squares_are_no_numbers_are_failures():
     x = 1.0 + 0.01 * healthy_series(np.random.default_rng(16), 1, N)
     x[0, -5:] = 1e160
     assert status(audit_blocks([block(x, metric="alpha")], ("alpha",))) == ["failed"]
+
+
+def test_a_rate_that_hardly_ever_moved_and_now_scatters_is_found():
+    rng = np.random.default_rng(18)
+    x = np.full((3, N), 0.02)
+    x[1, rng.random(N) < 0.3] += 0.001
+    x[:2, -168:] = rng.uniform(0.0, 0.04, (2, 168))
+    audited = audit_blocks([block(x, metric="clamp_rate")], ("clamp_rate",))
+    assert audited.alarmed.tolist() == [True, True, False]
+
+
+def test_a_daily_step_of_three_days_is_a_jump_of_its_own_size():
+    x = healthy_series(np.random.default_rng(19), 60, 35, phi=0.3)
+    x[:, -3:] += 50.0
+    found = audit_values(x, 7, spacing=DAY)
+    assert set(kinds(found).values()) == {"SuddenJump"}
+    change = column(found, "change").astype(float)
+    assert np.all(np.abs(change - 0.1) < 0.01)  # 50 sd of .002
+
+
+def test_indeterminate_is_never_violated():
+    x = np.zeros((1, N))
+    x[0, -10] = 2
+    made = block(x, metric="mask_mismatch_count")
+    clash = replace(made, conflicting=np.ones(1, bool))
+    audited = audit_blocks([clash], ("mask_mismatch_count",))
+    assert status(audited) == ["indeterminate"]
+    assert audited.candidates.num_rows == 0
+
+
+def test_a_confirmed_jump_has_no_forecast_by_a_straight_line():
+    x = healthy_series(np.random.default_rng(20), 2, N)
+    x[0, -100:] += 6.0
+    predicted = column(audit_values(x, 168), "predicted_value")
+    assert predicted[0] is None
+    assert predicted[1] is not None

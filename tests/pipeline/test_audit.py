@@ -194,6 +194,33 @@ def test_a_broken_file_degrades_the_night_and_the_rest_is_audited(table, night, 
     assert refused[0]["remedy"]
 
 
+def test_a_refused_file_weighs_as_much_as_its_bytes(tmp_path):
+    history = tmp_path / "history"
+    write_fleet(FleetSpec(models=1, classes=1, cadence="daily", broken=0.0), history)
+    one = (history / "history.parquet").read_bytes()
+    for part in range(119):
+        (history / f"same-{part}.parquet").write_bytes(one)
+    (history / "many.parquet").write_bytes((one * 120)[:-4] + b"gone")
+    report = run_audit(history, AuditPlan(), out=tmp_path / "nights", engine=ALONE)
+    assert report.summary["coverage"]["share"] == pytest.approx(0.5)
+    assert report.exit_code == 3
+
+
+def test_a_file_that_breaks_while_it_is_read_counts_once(table, tmp_path):
+    history = tmp_path / "history"
+    history.mkdir()
+    pq.write_table(table, history / "good.parquet")
+    pq.write_table(table, history / "bad.parquet", write_page_checksum=True)
+    whole = bytearray((history / "bad.parquet").read_bytes())
+    middle = len(whole) // 2
+    whole[middle] ^= 0xFF
+    (history / "bad.parquet").write_bytes(whole)
+    report = run_audit(history, AuditPlan(), out=tmp_path / "nights", engine=ALONE)
+    sizes = [(history / name).stat().st_size for name in ("good.parquet", "bad.parquet")]
+    assert report.summary["counts"]["files_rejected"] == 1
+    assert report.summary["coverage"]["share"] == min(0.5, 1.0 - sizes[1] / sum(sizes))
+
+
 def test_a_fleet_of_one_healthy_model_is_healthy(tmp_path):
     write_fleet(FleetSpec(models=1, classes=1, broken=0.0), tmp_path / "fleet")
     report = run_audit(tmp_path / "fleet", AuditPlan(), out=tmp_path / "nights", engine=ALONE)
@@ -236,3 +263,18 @@ def test_overrides_change_the_bound_of_the_models_they_name(table, tmp_path):
 
 def test_evidence_columns_are_described_by_one_schema(night):
     assert night.table("evidence").schema.names == EVIDENCE.names
+
+
+def test_what_failed_is_told_with_regression_detection_off(tmp_path):
+    spec = FleetSpec(models=4, classes=1, broken=0.0, seed=3)
+    table = pa.Table.from_batches(simulate(spec))
+    aece = table["aece"].to_numpy().copy()
+    aece[-20:] = np.nan
+    table = table.set_column(table.schema.get_field_index("aece"), "aece", pa.array(aece))
+    night = audit(table, tmp_path, plan=AuditPlan.from_text(OFF))
+    (found,) = night.table("regressions").to_pylist()
+    assert (found["regression_type"], found["metric"]) == ("MetricFailure", "aece")
+    assert night.summary["exit_code"] == 1
+
+
+OFF = "[calibration.hardening]\nregression_detection = false"
