@@ -12,9 +12,10 @@ import pyarrow as pa
 from calhard.assess.accumulate import accumulate
 from calhard.assess.columns import LEAST_SPREAD, NIGHTS, Columns, accumulators, pack
 from calhard.assess.correlation import CorrelationSketch
+from calhard.assess.dense import aggregate_dense
 from calhard.assess.panel import Ragged, panels, sound_values
 from calhard.assess.slo import slo_columns
-from calhard.assess.windows import Clock, Windows, aggregate_dense, fills, find_windows
+from calhard.assess.windows import Clock, Windows, fills, find_windows
 from calhard.schema import HEADS, MICROSECONDS_PER_DAY, Metric
 from calhard.series import SeriesBlock
 
@@ -57,7 +58,7 @@ def assess_block(
     The accumulators have one row per (group, metric): ``group`` is the row of the groups' batch,
     ``metric`` the index into ``rules.metrics``; a series too short for statistics has NaN.
     """
-    block = aggregate_dense(block, rules.clock)
+    block = aggregate_dense(block, rules.clock, rules.metrics)
     whole = find_windows(block, rules.clock, restart=rules.restart_on_deployment)
     found = []
     for m, metric in enumerate(rules.metrics.values()):

@@ -87,12 +87,18 @@ class Panel:
         return None if self.valid is None else self.valid[:, part]
 
 
+def is_sound(values: Floats, metric: Metric) -> Bools:
+    """Return which values are finite, no larger than can be squared and in the metric's range."""
+    sound: Bools = (values >= metric.low) & (values <= metric.high) & (np.abs(values) <= LARGEST)
+    return sound
+
+
 def sound_values(values: Floats, metric: Metric, windows: Windows) -> Ragged:
     """Return the finite, in-range values of a metric and where the windows lie among them.
 
     ``values`` are reported ones: NaN for a missing value does not occur.
     """
-    inside = (values >= metric.low) & (values <= metric.high) & (np.abs(values) <= LARGEST)
+    inside = is_sound(values, metric)
     start, split, night, stop = windows.start, windows.split, windows.night, windows.stop
     zero = np.zeros_like(start)
     if inside.all():

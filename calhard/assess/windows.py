@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,7 +27,6 @@ SPARSE_REFERENCE, SPARSE_ANALYSIS = 28, 7
 SPARSE_REACH = 2
 """A window counted in samples reaches back this many times its length: beyond is another season."""
 LOOKBACK_DAYS = 1_100
-_SLOT_WIDTHS = tuple(h * MICROSECONDS_PER_HOUR for h in (1, 2, 3, 4, 6, 8, 12, 24))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,61 +168,3 @@ def rows_before(block: SeriesBlock) -> Ints:
     before = block.timestamp < block.deployed_at[owner]
     earlier = np.concatenate(([0], np.cumsum(before)))
     return block.offsets[:-1] + earlier[block.offsets[1:]] - earlier[block.offsets[:-1]]
-
-
-def slot_width(clock: Clock) -> int:
-    """Return the width to which denser series are aggregated so that both windows fit, in µs."""
-    span = clock.as_of - clock.reference
-    fitting = [width for width in _SLOT_WIDTHS if span <= width * clock.max_slots]
-    return fitting[0] if fitting else -(-span // clock.max_slots)
-
-
-def aggregate_dense(block: SeriesBlock, clock: Clock) -> SeriesBlock:
-    """Return the block with groups of more than ``max_slots`` rows in the windows aggregated.
-
-    Slots are aligned to as_of: slot k holds (as_of − (k + 1)·width, as_of − k·width] and carries
-    the newest timestamp in it, the mean of its values (a value that is not finite stays so) and
-    the sum of its ``total_samples``. Other groups are left alone.
-    """
-    if clock.reference_samples is not None:
-        return block
-    stop, start = rows_after(block, clock.as_of), rows_after(block, clock.reference)
-    dense = stop - start > clock.max_slots
-    if not dense.any():
-        return block
-    width = slot_width(clock)
-    owner = np.repeat(np.arange(len(block)), np.diff(block.offsets))
-    slot = np.where(dense[owner], -((clock.as_of - block.timestamp) // width), block.timestamp)
-    first = np.ones(len(owner), np.bool_)
-    first[1:] = (owner[1:] != owner[:-1]) | (slot[1:] != slot[:-1])
-    heads = np.flatnonzero(first)
-    last = np.append(heads[1:], len(owner)) - 1
-    sizes = np.bincount(owner[heads], minlength=len(block))
-    weights = block.total_samples
-    return replace(
-        block,
-        offsets=np.concatenate(([0], np.cumsum(sizes))).astype(np.int64),
-        timestamp=block.timestamp[last],
-        values={name: _mean_of_runs(v, heads) for name, v in block.values.items()},
-        total_samples=None if weights is None else _sum_of_runs(weights, heads),
-    )
-
-
-def _sum_of_runs(values: Floats, heads: Ints) -> Floats:
-    """Sum of the known values of each run; NaN where none is known."""
-    known = ~np.isnan(values)
-    total = np.add.reduceat(np.where(known, values, 0.0), heads)
-    return np.where(np.add.reduceat(known, heads, dtype=np.int64) > 0, total, np.nan)
-
-
-def _mean_of_runs(values: Floats, heads: Ints) -> Floats:
-    """Mean of the reported values of each run (shift-safe); runs of one keep their bits."""
-    known = ~np.isnan(values)
-    size = np.add.reduceat(known, heads, dtype=np.int64)
-    anchor = values[heads]
-    shift = np.where(np.isfinite(anchor), anchor, 0.0)
-    lengths = np.diff(np.append(heads, len(values)))
-    centred = np.where(known, values - np.repeat(shift, lengths), 0.0)
-    mean = shift + np.add.reduceat(centred, heads) / np.maximum(size, 1)
-    mean = np.where(lengths == 1, anchor, mean)
-    return np.where(size > 0, mean, np.nan)

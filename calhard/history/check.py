@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from calhard.assess.windows import CADENCES, Clock, aggregate_dense, find_windows
+from calhard.assess.dense import aggregate_dense
+from calhard.assess.windows import CADENCES, Clock, find_windows
 from calhard.errors import InputError
 from calhard.history.account import RowAccount
 from calhard.history.blocks import BadFile, NotSorted, read_blocks
@@ -133,12 +134,13 @@ def check_history(
 def _check_shard(
     spec: ShardSpec, reading: Reading, window: Clock, plan: AuditPlan, tally: _Tally
 ) -> RowAccount:
-    refused = RowAccount()
+    refused, metrics = RowAccount(), plan.metric_catalogue()
     while True:
         account, seen = RowAccount(), _Tally(set(), 0, 0, 0, 0, Counter(), refused)
         try:
             for block in read_blocks(spec, reading, account):
-                _count(aggregate_dense(block, window), window, plan, seen)
+                dense = aggregate_dense(block, window, metrics)
+                _count(dense, window, plan, seen)
         except BadFile as e:
             reading = reading.without(e.path)
             name = next(f.name for f in reading.files if f.path == e.path)

@@ -12,7 +12,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from calhard.assess.block import Rules, metric_windows
-from calhard.assess.windows import aggregate_dense, find_windows
+from calhard.assess.dense import aggregate_dense
+from calhard.assess.windows import find_windows
 from calhard.errors import InputError
 from calhard.history import BadFile, History, NotSorted, Reading, RowAccount, ShardSpec, read_blocks
 from calhard.history.footers import row_group_extents
@@ -128,7 +129,7 @@ def windowed_rows(block: SeriesBlock, rules: Rules) -> pa.RecordBatch:
 
     The columns of `schema.series_schema`; text comes as dictionaries.
     """
-    block = aggregate_dense(block, rules.clock)
+    block = aggregate_dense(block, rules.clock, rules.metrics)
     owner, row = _audited(block, rules)
     weights = block.total_samples
     unknown = np.full(len(block.timestamp), np.nan)
