@@ -145,6 +145,7 @@ def test_the_picture_has_the_values_that_were_audited(nights):
     picture = explain(nights, "churn", "step", "aece").picture
     assert len(picture.value) == 840
     assert picture.onset is not None
-    assert picture.forecast is not None
+    assert picture.forecast is None  # a step has parted the line it would follow
+    assert explain(nights, "churn", "drift", "aece").picture.forecast is not None
     assert explain(nights, "churn", "healthy", "aece").picture.onset is None
     assert explain(nights, "churn", "stale", "aece").picture.forecast is None
