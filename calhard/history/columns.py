@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
@@ -49,6 +49,12 @@ class ColumnPlan:
     def needed(self) -> list[str]:
         """The file's columns to read, each once."""
         return list(dict.fromkeys(self.source.values()))
+
+    def only(self, names: Sequence[str]) -> ColumnPlan:
+        """Return a plan of some of the columns, without metrics and tags."""
+        source = {name: self.source[name] for name in dict.fromkeys(names) if name in self.source}
+        text = tuple(c for c in self.text if c in source.values())
+        return replace(self, source=source, metrics=(), tags=(), text=text)
 
     @property
     def aware(self) -> bool | None:

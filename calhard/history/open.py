@@ -6,23 +6,22 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.fs as pafs
 
 from calhard.errors import InputError
 from calhard.history.account import DAMAGED, RowAccount
 from calhard.history.batches import Unreadable, read_batches, read_schema
 from calhard.history.columns import FOLDER_KEYS, VERSION, ColumnPlan, plan_columns
-from calhard.history.convert import ColumnError, to_microseconds
+from calhard.history.convert import ColumnError
 from calhard.history.files import HistoryFile, list_files, open_source
 from calhard.history.footers import row_group_extents
 from calhard.history.ids import SOUND, Names
-from calhard.history.rules import YEAR_1990
+from calhard.history.moment import newest_instant, no_instant
 from calhard.history.shards import (
     Extent,
     Reading,
@@ -120,33 +119,26 @@ class History:
         )
 
     def newest_timestamp(self, now_us: int) -> int | None:
-        """Return the newest timestamp not beyond the clock and its skew, None without any.
+        """Return the newest timestamp of a sound row up to the clock and its skew, None without."""
+        return newest_instant(self, now_us + self.clock_skew_us)
 
-        Reads the timestamp column alone (some 2 ns a row); a file that cannot be read has none.
-        Footers are not asked: no checksum guards their statistics, a wrong one would move the
-        night, and pyarrow ends the process over some damaged ones instead of raising.
+    def moment(self, now_us: int) -> int:
+        """Return the newest timestamp, at which an audit stands by default.
+
+        Raises
+        ------
+        InputError
+            There is none; the message says what is wrong with the rows.
         """
-        latest = now_us + self.clock_skew_us
-        newest = [self._newest(i, latest) for i in range(len(self.files))]
-        return max((t for t in newest if t is not None), default=None)
-
-    def _newest(self, index: int, latest: int) -> int | None:
-        newest: int | None = None
-        try:
-            for column in self._column(index, "timestamp"):
-                found = _newest_sound(to_microseconds(column, self.timezone), latest)
-                if found is not None and (newest is None or found > newest):
-                    newest = found
-        except (pa.ArrowException, Unreadable, ColumnError):
-            return None  # the shard that reads the file tells what is wrong with it
+        newest = self.newest_timestamp(now_us)
+        if newest is None:
+            raise InputError(no_instant(self, now_us + self.clock_skew_us))
         return newest
 
-    def _column(self, index: int, name: str) -> Iterator[pa.Array]:
+    def column(self, index: int, name: str) -> Iterator[pa.Array]:
+        """Yield a column of one file, batch by batch."""
         file, plan = self.files[index], self.plans[index]
-        source = {key: plan.source[key] for key in dict.fromkeys((name, "timestamp"))}
-        text = tuple(c for c in plan.text if c in source.values())
-        only = replace(plan, source=source, metrics=(), tags=(), text=text)
-        for batch in read_batches(self.filesystem, file, only):
+        for batch in read_batches(self.filesystem, file, plan.only((name, "timestamp"))):
             yield batch[plan.source[name]]
 
     def plan_shards(self) -> list[ShardSpec]:
@@ -176,7 +168,7 @@ class History:
         for index, plan in enumerate(self.plans):
             constant = plan.constants.get("model_id")
             try:
-                for column in self._column(index, "model_id" if constant is None else "timestamp"):
+                for column in self.column(index, "model_id" if constant is None else "timestamp"):
                     if constant is not None:
                         counts[constant] += len(column)
                     else:
@@ -229,13 +221,6 @@ def _of_one_clock(found: Found, account: RowAccount) -> Found:
                 'timezone = "UTC"',
             )
     return [(file, columns) for file, columns in found if columns.aware is not False]
-
-
-def _newest_sound(stamps: pa.Array, latest: int) -> int | None:
-    newest = pc.max(stamps).as_py()
-    if newest is not None and newest > latest:
-        newest = pc.max(stamps.filter(pc.less_equal(stamps, latest))).as_py()
-    return newest if newest is not None and newest >= YEAR_1990 else None
 
 
 def _counted(names: Names) -> dict[str, int]:

@@ -259,6 +259,27 @@ def test_the_newest_row_is_the_newest_that_can_be_true(tmp_path):
     assert history.newest_timestamp(us(2000, 1, 1)) is None
 
 
+@pytest.mark.parametrize("column", ["model_id", "class_id"])
+@pytest.mark.parametrize("name", [None, ""])
+def test_a_row_without_an_id_sets_no_moment(column, name, tmp_path):
+    for part in range(3):
+        lone = pa.array([AS_OF - part], UTC_US)
+        stray = rows(("a",), ("x",), 1, timestamp=lone, **{column: pa.array([name], pa.string())})
+        write(tmp_path / "h" / f"{part}.parquet", stray)
+    earlier = pa.array([AS_OF - DAY, AS_OF - 20 * HOUR, AS_OF - 21 * HOUR], UTC_US)
+    table = one(earlier)
+    unlabelled = table.set_column(0, "model_id", pa.array(["a", name, "a"]))
+    write(tmp_path / "h" / "z.parquet", unlabelled)
+    history = read(tmp_path / "h").history
+    assert history.newest_timestamp(AS_OF) == AS_OF - 21 * HOUR
+
+
+def test_a_row_that_is_refused_for_its_weight_sets_no_moment(tmp_path):
+    table = one(pa.array([AS_OF - DAY, AS_OF], UTC_US))
+    path = write(tmp_path / "h.parquet", table.append_column("total_samples", pa.array([1, -1])))
+    assert read(path).history.newest_timestamp(AS_OF) == AS_OF - DAY
+
+
 def test_a_file_that_breaks_has_no_newest_row(tmp_path):
     path = write(tmp_path / "h" / "a.parquet", rows(), row_group_size=8, compression="none")
     write(
