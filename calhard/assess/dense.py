@@ -27,8 +27,9 @@ def aggregate_dense(block: SeriesBlock, clock: Clock, metrics: Mapping[str, Metr
 
     Slots are aligned to as_of: slot k holds (as_of − (k + 1)·width, as_of − k·width] and carries
     the newest timestamp in it, the mean of its values (the sum of what counts events) and the sum
-    of its ``total_samples``. One value that is not finite or outside its metric's range makes the
-    slot `NOT_FINITE`: a mean would hide it. Other groups are left alone.
+    of its ``total_samples``, unknown where one of them is. One value that is not finite or outside
+    its metric's range makes the slot `NOT_FINITE`: a mean would hide it. Other groups are left
+    alone.
     """
     if clock.reference_samples is not None:
         return block
@@ -53,7 +54,7 @@ def aggregate_dense(block: SeriesBlock, clock: Clock, metrics: Mapping[str, Metr
             name: _slot_values(v, heads, metrics.get(name, Metric(name)))
             for name, v in block.values.items()
         },
-        total_samples=None if weights is None else _sum_of_runs(weights, heads),
+        total_samples=None if weights is None else np.add.reduceat(weights, heads),
     )
 
 

@@ -13,17 +13,18 @@ def slo_columns(panel: Panel, night_days: float) -> Columns:
     """Return weighted means, Kish sizes and label counts of every window of a panel.
 
     Night k is (as_of − (k + 1)·night_days, as_of − k·night_days]. A slot weighs its
-    ``total_samples``; a slot that has none weighs nothing, and a series in which a window has none
-    at all weighs every slot alike. With weights w the mean is Σwx/Σw and the effective number of
-    slots (Σw)²/Σw² (Kish 1965).
+    ``total_samples``; a slot of 0 weighs nothing, one that tells none the median of those that the
+    series tells (1 without any), and a series in which a window weighs nothing weighs every slot
+    alike. With weights w the mean is Σwx/Σw and the effective number of slots (Σw)²/Σw² (Kish
+    1965).
 
     Columns: ``mean_a``/``kish_a`` (reference), ``mean_b``/``kish_b`` (analysis),
     ``night_mean_k``/``night_kish_k`` (k = 0 … 6; NaN without a slot), ``labels_a``/``labels_b``/
-    ``night_labels_k`` (labels per slot), ``labels_week``/``labels_night`` (labels in all); NaN
-    where unknown.
+    ``night_labels_k`` (labels per slot that tells them), ``labels_week``/``labels_night`` (labels
+    told in all); NaN where unknown.
     """
     masks = _masks(panel, night_days)
-    weight, known = _weights(panel, masks)
+    weight = _weights(panel, masks)
     centre = panel.x[:, panel.boundary - 1] if panel.boundary else panel.x[:, 0]
     centred = panel.x - centre[:, None]
     columns: Columns = {}
@@ -32,7 +33,7 @@ def slo_columns(panel: Panel, night_days: float) -> Columns:
         mean, kish = _weighted_mean(centred[:, part], weight[:, part] * mask)
         columns[f"mean_{name}"] = centre + mean
         columns[f"kish_{name}"] = np.broadcast_to(kish, mean.shape)
-    return _renamed(columns) | _labels(panel, masks, known)
+    return _renamed(columns) | _labels(panel, masks)
 
 
 def _renamed(columns: Columns) -> Columns:
@@ -55,15 +56,32 @@ def _masks(panel: Panel, night_days: float) -> dict[str, Array]:
     return {"a": a, "b": b, **{str(k): b * (night == k) for k in range(NIGHTS)}}
 
 
-def _weights(panel: Panel, masks: dict[str, Array]) -> tuple[Array, Array]:
-    """Return slot weights, (S, W) or one row, and whether both windows' labels are known (S,)."""
+def _weights(panel: Panel, masks: dict[str, Array]) -> Array:
+    """Return slot weights, (S, W) or one row."""
     if panel.weight is None:
-        return np.ones((1, panel.x.shape[1])), np.zeros(len(panel.x), np.bool_)
-    weight = np.where(np.isfinite(panel.weight), panel.weight, 0.0)
+        return np.ones((1, panel.x.shape[1]))
+    told = np.isfinite(panel.weight)
+    weight = panel.weight if told.all() else _filled(panel.weight, told, masks)
+    return np.where(_some_in_both(panel, weight, masks)[:, None], weight, 1.0)
+
+
+def _filled(weight: Array, told: Array, masks: dict[str, Array]) -> Array:
+    """Weights with the series' median positive one where none is told: a null is no vote of 0."""
+    usual = np.ones(len(weight))
+    valid = np.broadcast_to(np.concatenate([masks["a"], masks["b"]], axis=1) > 0, weight.shape)
+    for row in np.flatnonzero(~told.all(axis=1)):
+        positive = weight[row][told[row] & valid[row] & (weight[row] > 0)]
+        if len(positive):
+            usual[row] = np.median(positive)
+    return np.where(told, weight, usual[:, None])
+
+
+def _some_in_both(panel: Panel, weight: Array, masks: dict[str, Array]) -> Array:
+    """Whether the slots of both windows weigh more than nothing, (S,)."""
     total_a = np.sum(weight[:, panel.reference] * masks["a"], axis=1)
     total_b = np.sum(weight[:, panel.analysis] * masks["b"], axis=1)
-    known = (total_a > 0) & (total_b > 0)
-    return np.where(known[:, None], weight, 1.0), known
+    both: Array = (total_a > 0) & (total_b > 0)
+    return both
 
 
 def _weighted_mean(x: Array, weight: Array) -> tuple[Array, Array]:
@@ -75,7 +93,7 @@ def _weighted_mean(x: Array, weight: Array) -> tuple[Array, Array]:
     return np.where(total > 0, mean, np.nan), kish
 
 
-def _labels(panel: Panel, masks: dict[str, Array], known: Array) -> Columns:
+def _labels(panel: Panel, masks: dict[str, Array]) -> Columns:
     per_slot = {
         "a": "labels_a",
         "b": "labels_b",
@@ -85,11 +103,15 @@ def _labels(panel: Panel, masks: dict[str, Array], known: Array) -> Columns:
     if panel.weight is None:
         names = (*per_slot.values(), *total.values())
         return {name: np.full(len(panel.x), np.nan) for name in names}
-    weight = np.where(np.isfinite(panel.weight), panel.weight, 0.0)
+    told = np.isfinite(panel.weight)
+    weight = np.where(told, panel.weight, 0.0)
+    known = _some_in_both(panel, weight, masks)
     columns: Columns = {}
     for name, mask in masks.items():
         part = panel.reference if name == "a" else panel.analysis
-        labels, slots = np.sum(weight[:, part] * mask, axis=1), np.sum(mask, axis=1)
+        labels, slots = np.sum(weight[:, part] * mask, axis=1), np.sum(told[:, part] * mask, axis=1)
+        untold = (slots == 0) & (np.sum(mask, axis=1) > 0)
+        labels = np.where(untold, np.nan, labels)
         columns[per_slot[name]] = labels / np.where(slots > 0, slots, 1.0)
         if name in total:
             columns[total[name]] = labels
