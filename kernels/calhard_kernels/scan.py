@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from calhard_kernels._array import Array, along_rows, counts, namespace, row_dot
+from calhard_kernels._array import Array, counts, namespace, row_dot
 from calhard_kernels._array import zero_padding as zero
 from calhard_kernels.moments import Moments, anchor, lagged
 
@@ -99,8 +99,3 @@ def last_mean(x: Array, end: Array, slots: int = MARGIN) -> Array:
     xp = namespace(x)
     index = xp.maximum(end[:, None] - xp.arange(1, slots + 1)[None, :], xp.zeros_like(end)[:, None])
     return xp.mean(xp.take_along_axis(x, index, axis=1), axis=1)
-
-
-def value_at(x: Array, column: Array) -> Array:
-    """Return ``x[s, column[s]]`` of each row, shape (S,)."""
-    return along_rows(x, column)

@@ -23,8 +23,6 @@ SMALLEST_P = 1e-300
 LARGEST_RATIO = 1e150
 """Larger |t|/√df are read as this one, so that no square overflows."""
 
-_SQRT_HALF = 0.5**0.5
-
 
 def _functions(xp: Any) -> ModuleType | None:
     """Return the special functions for arrays of ``xp``; None where the host must compute."""
@@ -77,17 +75,6 @@ def f_p(between: Array, within: Array, df_between: Array, df_within: Array) -> A
     total = between + within
     share = xp.where(total > 0.0, within, total + 1.0) / xp.where(total > 0.0, total, total + 1.0)
     return _call("betainc", 0.5 * df_within, 0.5 * df_between, share)
-
-
-def normal_sf(z: Array) -> Array:
-    """Return the upper tail P(Z ≥ z) of the standard normal law; any shape."""
-    return 0.5 * _call("erfc", z * _SQRT_HALF)
-
-
-def normal_isf(p: Array) -> Array:
-    """Return the z with P(Z ≥ z) = p; p below 1e−300 is read as 1e−300; any shape."""
-    xp = namespace(p)
-    return -_call("ndtri", xp.maximum(p, xp.full_like(p, SMALLEST_P)))
 
 
 def chi_square_score(p: Array) -> Array:

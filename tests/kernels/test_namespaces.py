@@ -83,7 +83,7 @@ CASES = {
     "winsorise": lambda d: winsorise(d["x"], d["phi"], d["v"]),
     "level": level,
     "scan": lambda d: (scan.best_split(d["x"]), scan.best_split(d["x"], d["valid"])),
-    "last mean": lambda d: (scan.last_mean(d["x"], d["count"]), scan.value_at(d["x"], d["count"])),
+    "last mean": lambda d: scan.last_mean(d["x"], d["count"]),
     "slope": slopes,
     "oscillation": cycles,
     "failure": lambda d: (
@@ -93,8 +93,6 @@ CASES = {
     "special": lambda d: (
         special.student_t_p(d["phi"], d["v"] + 1.0),
         special.student_t_sf(d["phi"], d["v"] + 1.0),
-        special.normal_sf(d["phi"]),
-        special.normal_isf(d["p"]),
         special.chi_square_score(d["p"]),
         special.p_from_chi_square(d["v"]),
         special.f_p(d["v"], d["p"], d["v"] + 3.0, d["v"] + 9.0),

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 
 from calhard_kernels.effective import Correlation, pooled_welch
-from calhard_kernels.scan import best_split, last_mean, value_at
+from calhard_kernels.scan import best_split, last_mean
 from calhard_kernels.scan_null import ScanNull, scan_p
 from tests import naive
 from tests.strategies import panels
@@ -57,11 +57,10 @@ def test_a_row_too_short_to_be_split_says_so():
     np.testing.assert_array_equal(found.before.n + found.after.n, [19.0, 20.0, 3.0])
 
 
-def test_last_mean_and_value_at():
+def test_last_mean():
     x = np.arange(60.0).reshape(2, 30)
     np.testing.assert_allclose(last_mean(x, np.array([30, 12])), [24.5, 36.5])
     np.testing.assert_array_equal(last_mean(x, np.array([30, 12]), slots=1), [29.0, 41.0])
-    np.testing.assert_array_equal(value_at(x, np.array([0, 29])), [0.0, 59.0])
 
 
 @pytest.fixture(scope="module")
