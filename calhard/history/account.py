@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from calhard.report.names import display_name
 from calhard.schema import coverage_row
 
 Key = tuple[str, str]
@@ -113,3 +114,14 @@ class RowAccount:
             reason, remedy = self.files[path]
             found.append(coverage_row("file", "rejected", reason, 1, path, remedy))
         return found
+
+    def told(self, most: int = 10) -> list[str]:
+        """Return the first lines of the coverage table that are not audited, safe to show."""
+        lines = []
+        for row in [r for r in self.coverage() if r["outcome"] != "audited"][:most]:
+            reason, example, remedy = (
+                display_name(str(row[key]), 300) for key in ("reason", "example", "remedy")
+            )
+            line = f"  {row['count']:,} {row['unit']}(s): {reason}; {example}"
+            lines.append(f"{line} — {remedy}" if remedy else line)
+        return lines

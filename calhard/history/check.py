@@ -17,7 +17,6 @@ from rich.text import Text
 
 from calhard.assess.dense import aggregate_dense
 from calhard.assess.windows import CADENCES, Clock, find_windows
-from calhard.errors import InputError
 from calhard.history.account import RowAccount
 from calhard.history.blocks import BadFile, NotSorted, read_blocks
 from calhard.history.open import History
@@ -103,9 +102,7 @@ def check_history(
     """
     history = History.open(source, plan)
     now_us = int(clock() * 1e6)
-    newest = history.newest_timestamp(now_us) if as_of_us is None else as_of_us
-    if newest is None:
-        raise InputError(f"{history.source}: no row with a timestamp up to now; nothing to audit")
+    newest = history.moment(now_us) if as_of_us is None else as_of_us
     window = Clock.of(plan, newest)
     reading = history.reading(as_of_us=newest, now_us=now_us, since_us=window.lookback)
     shards = history.plan_shards()

@@ -57,18 +57,9 @@ def no_instant(history: History, latest: int) -> str:
             told = RowAccount()
             told.reject_file(file.name, e.reason, e.remedy)
         account = account + told
-    lines = [
-        f"{display_name(history.source, 200)}: no row with a timestamp up to now; nothing to audit"
-    ]
-    for row in [r for r in account.coverage() if r["outcome"] != "audited"][:10]:
-        reason, example, remedy = (
-            display_name(str(row[key]), 300) for key in ("reason", "example", "remedy")
-        )
-        lines.append(
-            f"  {row['count']:,} {row['unit']}(s): {reason}; {example}"
-            + (f" — {remedy}" if remedy else "")
-        )
-    return "\n".join(lines)
+    source = display_name(history.source, 200)
+    told_so = f"{source}: no row with a timestamp up to now; nothing to audit"
+    return "\n".join([told_so, *account.told()])
 
 
 def _newest(history: History, index: int, latest: int) -> int | None:

@@ -27,6 +27,7 @@ from calhard.pipeline.series import Fingerprint, KeepSeries, KeptShard, kept_sha
 from calhard.pipeline.shardfile import ShardFiles, drain_batches
 from calhard.pipeline.tasks import AssessShard, JudgeShard
 from calhard.plan import AuditPlan
+from calhard.report.names import display_name
 from calhard.schema import series_schema
 from calhard.store import NightWriter, published
 
@@ -76,9 +77,7 @@ def run_audit(
     engine = engine or LocalEngine()
     history = History.open(source, plan)
     now_us = int(clock() * 1e6)
-    newest = history.newest_timestamp(now_us) if as_of_us is None else as_of_us
-    if newest is None:
-        raise InputError(f"{history.source}: no row with a timestamp up to now; nothing to audit")
+    newest = history.moment(now_us) if as_of_us is None else as_of_us
     night = night_of(newest)
     known = published(out, night)
     if known is not None and not force:
@@ -189,12 +188,7 @@ def _told(
 
 def _nothing(history: History, account: RowAccount) -> str:
     """Why no row was left to audit."""
-    lines = [f"{history.source}: no row can be audited"]
-    lines += [
-        f"  {row['count']:,} {row['unit']}(s): {row['reason']}; {row['example']}"
-        for row in account.coverage()
-        if row["count"] and row["outcome"] != "audited"
-    ]
+    lines = [f"{display_name(history.source, 200)}: no row can be audited", *account.told()]
     if {outcome for outcome, _ in account.counts} == {"outside"}:
         lines.append("choose another --as-of; by default it is the newest timestamp")
     return "\n".join(lines)

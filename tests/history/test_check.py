@@ -168,8 +168,17 @@ def test_series_as_long_as_the_plan_asks_for_are_not_young(tmp_path):
 def test_a_history_without_any_true_instant_cannot_be_checked(tmp_path):
     future = pa.array(hours(16, AS_OF + 400 * DAY), pa.timestamp("us", "UTC"))
     path = write(tmp_path / "h.parquet", rows(timestamp=future))
-    with pytest.raises(InputError, match="no row with a timestamp up to now"):
+    with pytest.raises(InputError, match=r"up to now(?s:.*)16 row\(s\): timestamp in the future"):
         check_history(path, AuditPlan(), clock=clock)
+
+
+def test_integer_milliseconds_are_told_as_such_where_there_is_nothing_else(tmp_path):
+    path = write(tmp_path / "h.parquet", rows(timestamp=[t // 1_000 for t in hours(16)]))
+    reason = r"(?s)nothing to audit.*look like milliseconds.*h\.parquet — divide them by 1,000"
+    with pytest.raises(InputError, match=reason):
+        check_history(path, AuditPlan(), clock=clock)
+    with pytest.raises(InputError, match=reason):
+        run_audit(path, AuditPlan(), out=tmp_path / "out", engine=LocalEngine(1), clock=clock)
 
 
 def test_a_moment_before_all_rows_has_nothing_to_audit(tmp_path):
