@@ -46,8 +46,8 @@ REMEDIES = {
     "total_samples is negative": "write the number of labels behind the row, or null",
     "total_samples is not finite": "write the number of labels behind the row, or null",
     "same model, class and timestamp": "nothing to mend: they agree and count once",
-    "same model, class and timestamp, other values": "keep one of them; their series are not "
-    "judged until then",
+    "same model, class and timestamp, other values": "keep one of them; series are not "
+    "judged while a window holds such rows",
 }
 
 

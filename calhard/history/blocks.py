@@ -51,9 +51,11 @@ def read_blocks(spec: ShardSpec, reading: Reading, account: RowAccount) -> Itera
     cleaner = Cleaner(keys, reading.metrics, reading.tags, reading.timezone, span, account)
     parts = _clean_parts(spec.pieces, reading, cleaner)
     if spec.ordered:
-        yield from _streamed(_of_some_size(parts), keys, account)
+        sorted_rows = _streamed(_of_some_size(parts), keys)
     else:
-        yield from _gathered(list(parts), keys, account)
+        sorted_rows = _gathered(list(parts), keys)
+    for rows in sorted_rows:
+        yield make_block(rows, keys, account, reading.reach)
 
 
 def _clean_parts(pieces: Sequence[Piece], reading: Reading, cleaner: Cleaner) -> Iterator[Rows]:
@@ -93,8 +95,8 @@ def _of_some_size(parts: Iterator[Rows]) -> Iterator[Rows]:
         yield concatenate(waiting)
 
 
-def _streamed(parts: Iterator[Rows], keys: Keys, account: RowAccount) -> Iterator[SeriesBlock]:
-    """Blocks of sorted rows; the last group of every part waits for the next one."""
+def _streamed(parts: Iterator[Rows], keys: Keys) -> Iterator[Rows]:
+    """Rows of whole groups of sorted rows; the last group of every part waits for the next one."""
     carried: list[Rows] = []
     last: tuple[str, str] | None = None
     for part in parts:
@@ -106,12 +108,12 @@ def _streamed(parts: Iterator[Rows], keys: Keys, account: RowAccount) -> Iterato
         names = [keys.pairs[code] for code in rows.pair[heads].tolist()]
         _check_order(last, names)
         cut, last = int(heads[-1]), names[-2]
-        yield make_block(_in_time_order(rows.take(slice(0, cut)), heads[:-1]), keys, account)
+        yield _in_time_order(rows.take(slice(0, cut)), heads[:-1])
         carried = [rows.take(slice(cut, None))]
     if carried:
         rows = concatenate(carried)
         _check_order(last, [keys.pairs[rows.pair[0]]])
-        yield make_block(_in_time_order(rows, np.zeros(1, np.int64)), keys, account)
+        yield _in_time_order(rows, np.zeros(1, np.int64))
 
 
 def _check_order(last: tuple[str, str] | None, names: Sequence[tuple[str, str]]) -> None:
@@ -129,8 +131,8 @@ def _in_time_order(rows: Rows, heads: Ints) -> Rows:
     return rows.take(np.lexsort((rows.timestamp, owner)))
 
 
-def _gathered(parts: list[Rows], keys: Keys, account: RowAccount) -> Iterator[SeriesBlock]:
-    """Blocks of rows in any order, by one counting permutation."""
+def _gathered(parts: list[Rows], keys: Keys) -> Iterator[Rows]:
+    """Rows of whole groups of rows in any order, by one counting permutation."""
     if not parts:
         return
     rows = concatenate(parts)
@@ -143,7 +145,7 @@ def _gathered(parts: list[Rows], keys: Keys, account: RowAccount) -> Iterator[Se
     for begin, end in _cuts(heads, len(order)):
         chosen = rows.take(order[begin:end])
         inside = heads[(heads >= begin) & (heads < end)] - begin
-        yield make_block(_in_time_order(chosen, inside), keys, account)
+        yield _in_time_order(chosen, inside)
 
 
 def _permutation(rank: Ints, groups: int) -> Ints:

@@ -104,7 +104,7 @@ def check_history(
     now_us = int(clock() * 1e6)
     newest = history.moment(now_us) if as_of_us is None else as_of_us
     window = Clock.of(plan, newest)
-    reading = history.reading(as_of_us=newest, now_us=now_us, since_us=window.lookback)
+    reading = history.reading_of(window, now_us)
     shards = history.plan_shards()
     tally = _Tally(set(), 0, 0, 0, 0, Counter(), history.account)
     for spec in shards:

@@ -9,6 +9,7 @@ import numpy as np
 from calhard.history.account import Example, RowAccount
 from calhard.history.ids import Bools, Codes, Floats, Ints, Keys
 from calhard.history.rows import Rows
+from calhard.history.shards import Reach
 from calhard.series import SeriesBlock
 
 AGREE = "same model, class and timestamp"
@@ -16,9 +17,17 @@ DISAGREE = "same model, class and timestamp, other values"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def make_block(rows: Rows, keys: Keys, account: RowAccount) -> SeriesBlock:
-    """Return rows sorted by pair and time as a block."""
-    rows, conflict = _without_duplicates(rows, keys, account)
+def make_block(
+    rows: Rows, keys: Keys, account: RowAccount, reach: Reach | None = None
+) -> SeriesBlock:
+    """Return rows sorted by pair and time as a block.
+
+    Duplicates that disagree make a group conflicting where a window may hold them: within
+    ``reach``.
+    """
+    rows, clash = _without_duplicates(rows, keys, account)
+    if reach is not None and clash.any():
+        clash &= _reached(rows, reach)
     heads = run_heads(rows.pair)
     offsets = np.append(heads, len(rows)).astype(np.int64)
     codes = rows.pair[heads].tolist()
@@ -33,7 +42,7 @@ def make_block(rows: Rows, keys: Keys, account: RowAccount) -> SeriesBlock:
         rows.timestamp,
         rows.values,
         rows.total_samples if np.isfinite(rows.total_samples).any() else None,
-        np.isin(rows.pair[heads], conflict),
+        np.logical_or.reduceat(clash, heads),
         {
             name: tuple(words[name][c] if c >= 0 else None for c in code.tolist())
             for name, code in tags.items()
@@ -47,15 +56,15 @@ def run_heads(pair: Codes) -> Ints:
     return np.concatenate(([0], np.flatnonzero(pair[1:] != pair[:-1]) + 1))
 
 
-def _without_duplicates(rows: Rows, keys: Keys, account: RowAccount) -> tuple[Rows, Codes]:
-    """Return rows with one row per pair and instant, and the pairs whose duplicates disagree.
+def _without_duplicates(rows: Rows, keys: Keys, account: RowAccount) -> tuple[Rows, Bools]:
+    """Return rows with one row per pair and instant, and which of them stand for disagreement.
 
     Of rows that disagree the largest values stay, so that nothing depends on their order.
     """
     again = np.zeros(len(rows), np.bool_)
     again[1:] = (rows.pair[1:] == rows.pair[:-1]) & (rows.timestamp[1:] == rows.timestamp[:-1])
     if not again.any():
-        return rows, np.empty(0, np.int32)
+        return rows, again
     differs = np.zeros(len(rows), np.bool_)
     for column in (*rows.values.values(), rows.total_samples):
         same = (column[1:] == column[:-1]) | (np.isnan(column[1:]) & np.isnan(column[:-1]))
@@ -72,7 +81,19 @@ def _without_duplicates(rows: Rows, keys: Keys, account: RowAccount) -> tuple[Ro
         _largest(rows.total_samples, heads, extra > 0),
         {name: _last_word(c, heads, keys.words.get(name, [])) for name, c in rows.tags.items()},
     )
-    return merged, np.unique(merged.pair[clash])
+    return merged, clash
+
+
+def _reached(rows: Rows, reach: Reach) -> Bools:
+    """Which rows a window may hold, also one that counts the samples of a single metric."""
+    reached: Bools = rows.timestamp > reach.after_us
+    ends = np.append(run_heads(rows.pair)[1:], len(rows))
+    stop = np.repeat(ends, np.diff(ends, prepend=0))
+    for values in rows.values.values():
+        reported = ~np.isnan(values)
+        before = np.concatenate(([0], np.cumsum(reported)))
+        reached |= reported & (before[stop] - before[:-1] <= reach.samples)
+    return reached
 
 
 def _count(

@@ -6,13 +6,14 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.fs as pafs
 
+from calhard.assess.windows import SPARSE_ANALYSIS, SPARSE_REFERENCE, Clock
 from calhard.errors import InputError
 from calhard.history.account import DAMAGED, RowAccount
 from calhard.history.batches import Unreadable, read_batches, read_schema
@@ -24,6 +25,7 @@ from calhard.history.ids import SOUND, Names
 from calhard.history.moment import newest_instant, no_instant
 from calhard.history.shards import (
     Extent,
+    Reach,
     Reading,
     ShardSpec,
     gathered_shards,
@@ -104,8 +106,16 @@ class History:
             plan.windows.clock_skew_us,
         )
 
+    def reading_of(self, clock: Clock, now_us: int) -> Reading:
+        """Return what a worker needs to read the windows of a clock."""
+        samples = (clock.reference_samples or SPARSE_REFERENCE) + (
+            clock.analysis_samples or SPARSE_ANALYSIS
+        )
+        reading = self.reading(as_of_us=clock.as_of, now_us=now_us, since_us=clock.lookback)
+        return replace(reading, reach=Reach(clock.reference, samples))
+
     def reading(self, *, as_of_us: int, now_us: int, since_us: int) -> Reading:
-        """Return what a worker needs to read this history's shards."""
+        """Return what a worker needs to read this history's shards since an instant."""
         return Reading(
             self.filesystem,
             self.files,

@@ -52,6 +52,14 @@ class ShardSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """Which rows a window may hold: those after an instant and the last ``samples`` of a series."""
+
+    after_us: int
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """All that a worker needs to read a shard."""
 
@@ -64,6 +72,8 @@ class Reading:
     since_us: int
     as_of_us: int
     latest_us: int
+    reach: Reach | None = None
+    """Where duplicates that disagree count; None: everywhere."""
     excluded: frozenset[str] = field(default_factory=frozenset)
 
     def without(self, path: str) -> Reading:

@@ -111,7 +111,7 @@ def _audit(
     catalogue = plan.metric_catalogue()
     metrics = {name: catalogue[name] for name in history.metrics}
     rules = Rules.of(plan, metrics, clock)
-    reading = history.reading(as_of_us=as_of, now_us=now_us, since_us=clock.lookback)
+    reading = history.reading_of(clock, now_us)
     unchanged = Fingerprint.of(history)
     shards = history.plan_shards()
     assess = AssessShard(reading, rules, writer.scratch, plan.retired_models)

@@ -16,7 +16,7 @@ from calhard.pipeline import run_audit
 from calhard.plan import AuditPlan
 from calhard.store import open_night
 from tests.blocks import AS_OF, DAY, HOUR
-from tests.history.reading import hours, plan_of, rows, write
+from tests.history.reading import UTC_US, hours, plan_of, rows, write
 
 
 def clock():
@@ -253,3 +253,28 @@ def test_what_stopped_reporting_is_silent_and_not_young(tmp_path):
     write(tmp_path / "h.parquet", pa.table(columns))
     found = check_history(tmp_path / "h.parquet", AuditPlan(), clock=clock)
     assert (found.groups, found.young, found.silent) == (2, 0, 1)
+
+
+def clashing(path, spacing, n, age, every=1):
+    """Whether a series is conflicting of which the row ``age`` steps back stands there twice."""
+    stamps = [AS_OF - spacing * i for i in range(n)]
+    values = [0.01 if i % every == 0 else None for i in range(n)]
+    table = rows(("a",), ("x",), n + 1, timestamp=pa.array([*stamps, stamps[age]], UTC_US))
+    table = table.set_column(3, "aece", pa.array([*values, 0.5], pa.float64()))
+    found = check_history(write(path, table), AuditPlan(), clock=clock)
+    assert found.account.counts["duplicate", DISAGREE] == 1
+    return bool(found.conflicting)
+
+
+@pytest.mark.parametrize("spacing", [HOUR, DAY, 7 * DAY], ids=["hourly", "daily", "weekly"])
+def test_only_a_clash_that_a_window_may_hold_makes_a_series_conflicting(spacing, tmp_path):
+    last = 35 * max(DAY // spacing, 1) - 1  # 28 days and 7, or as many samples
+    for age in (0, last):
+        assert clashing(tmp_path / "h.parquet", spacing, last + 9, age)
+    for age in (last + 1, last + 8):
+        assert not clashing(tmp_path / "h.parquet", spacing, last + 9, age)
+
+
+def test_a_metric_reported_now_and_then_reaches_as_far_back_as_its_own_window(tmp_path):
+    assert clashing(tmp_path / "h.parquet", DAY, 700, 34 * 10, every=10)
+    assert not clashing(tmp_path / "h.parquet", DAY, 700, 35 * 10, every=10)
