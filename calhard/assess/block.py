@@ -58,13 +58,15 @@ def assess_block(
     The accumulators have one row per (group, metric): ``group`` is the row of the groups' batch,
     ``metric`` the index into ``rules.metrics``; a series too short for statistics has NaN.
     """
-    block = aggregate_dense(block, rules.clock, rules.metrics)
+    raw, block = block, aggregate_dense(block, rules.clock, rules.metrics)
     whole = find_windows(block, rules.clock, restart=rules.restart_on_deployment)
     found = []
     for m, metric in enumerate(rules.metrics.values()):
         own, windows = metric_windows(block, metric.name, rules, whole)
         columns = _assess_metric(own, windows, metric, rules)
         columns["n_missing"] = _missing(block.values[metric.name], whole)
+        if raw is not block:  # a source is silent by the rows that it sends, not by our slots
+            columns["spacing_raw"] = find_windows(raw.reported(metric.name), rules.clock).spacing
         tested = columns["tested"] > 0
         if tested.any():
             sketch.add(m, {name: values[tested] for name, values in columns.items()})
@@ -129,6 +131,7 @@ def _counts(block: SeriesBlock, windows: Windows, ragged: Ragged, as_of: int) ->
     return {
         "cadence": windows.cadence.astype(np.float64),
         "spacing": windows.spacing,
+        "spacing_raw": windows.spacing,
         "conflicting": block.conflicting.astype(np.float64),
         "n_reference": ragged.n_reference.astype(np.float64),
         "n_analysis": ragged.n_analysis.astype(np.float64),

@@ -44,6 +44,7 @@ _ALWAYS = (
     "tested",
     "cadence",
     "spacing",
+    "spacing_raw",
     "conflicting",
     "n_reference",
     "n_analysis",

@@ -36,7 +36,10 @@ REMEDIES = (
 FLAT_FACTOR = 3.0
 """A flatline is at least this many times as long as the longest run in the reference."""
 STALE_SPACINGS = 3.0
-"""A source is stale without a sample for more than this many of its own median spacings."""
+"""A source is stale without a sample for more than this many of its own median spacings.
+
+Those of its rows, before dense ones become slots.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ def _faults(
     columns: Columns, metric: Metric, tolerance: Tolerance
 ) -> list[tuple[Array, Array, Words]]:
     """Deterministic failures in the order in which they are told: (rows, onset, words)."""
-    spacing = columns["spacing"]
+    spacing = columns["spacing_raw"]
     stale_days = columns["last_day"] + spacing / MICROSECONDS_PER_DAY
     silent = -columns["last_day"] * MICROSECONDS_PER_DAY > STALE_SPACINGS * spacing
     stale = silent & (columns["n_reference"] >= tolerance.min_reference) & (spacing > 0)
@@ -149,7 +152,7 @@ def _events(columns: Columns, row: int, tolerance: Tolerance) -> str:
 
 def _stale(columns: Columns, row: int, tolerance: Tolerance) -> str:
     del tolerance
-    hours = columns["spacing"][row] / 3_600e6
+    hours = columns["spacing_raw"][row] / 3_600e6
     return f"no sample for {-columns['last_day'][row] * 24:.6g} h; one is due every {hours:.6g} h"
 
 

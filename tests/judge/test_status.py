@@ -26,6 +26,7 @@ SOUND = {
     "total_week": np.nan,
     "first_bad_day": np.nan,
     "spacing": float(HOUR),
+    "spacing_raw": float(HOUR),
     "last_day": 0.0,
     "last_value": 0.02,
     "closing_run": 1.0,
@@ -113,7 +114,7 @@ def test_a_twentieth_of_bad_reference_values_is_tolerated(bad, code):
 @pytest.mark.parametrize(("hours", "code"), [(3.0, "ok"), (3.01, "failed")])
 def test_a_source_is_stale_after_three_of_its_own_spacings(hours, code):
     assert status(last_day=-hours / 24)[0] == code
-    assert status(last_day=-hours, spacing=float(DAY))[0] == code
+    assert status(last_day=-hours, spacing_raw=float(DAY))[0] == code
 
 
 def test_staleness_begins_when_the_next_sample_was_due():
@@ -189,7 +190,7 @@ def test_denormals_and_negative_zero_are_values_like_others():
             "bad_analysis": st.integers(0, 170).map(float),
             "last_day": st.one_of(st.just(np.nan), st.floats(-40, 0)),
             "closing_run": st.integers(0, 170).map(float),
-            "spacing": st.sampled_from([0.0, float(HOUR), float(DAY)]),
+            "spacing_raw": st.sampled_from([0.0, float(HOUR), float(DAY)]),
             "last_value": st.one_of(st.just(np.nan), st.floats(0, 1)),
         },
     )
