@@ -42,6 +42,7 @@ REMEDIES = {
     "timestamp is null": "give every row a timestamp",
     "timestamp in the future": "check the clock and the zone of the writer (windows.timezone)",
     "timestamp before 1990": "check the unit: integers are seconds since 1970",
+    "timestamp in an hour that the clock repeats": "write UTC: it may be either of two",
     "timestamp in an hour that its zone skips": "write UTC, or mend windows.timezone",
     "total_samples is negative": "write the number of labels behind the row, or null",
     "total_samples is not finite": "write the number of labels behind the row, or null",

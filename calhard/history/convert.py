@@ -80,8 +80,9 @@ def to_floats(column: pa.Array) -> pa.Array:
 def to_microseconds(column: pa.Array, timezone: str | None) -> pa.Array:
     """Return timestamps as int64 microseconds since 1970 UTC; nulls stay.
 
-    Naive timestamps and dates are UTC unless a zone is given. There, a doubled hour is the earlier
-    one, and a time in the hour that the zone skips in spring is null: it never was.
+    Naive timestamps and dates are UTC unless a zone is given. There, a time in the hour that the
+    clock skips in spring is null, for it never was, and so is one in the hour that it repeats in
+    autumn, for it was twice (`is_repeated`). A date whose midnight is repeated is the earlier one.
 
     Raises
     ------
@@ -98,7 +99,25 @@ def to_microseconds(column: pa.Array, timezone: str | None) -> pa.Array:
     if pa.types.is_date(kind):
         column = column.cast(pa.timestamp("ms"))
     stamps = _scaled(column.cast(pa.int64()), column.type.unit)
-    return stamps if timezone is None or column.type.tz else _from_zone(stamps, timezone)
+    if timezone is None or column.type.tz:
+        return stamps
+    aware = _from_zone(stamps, timezone)
+    if pa.types.is_date(kind):
+        return aware
+    once = pc.equal(aware, _from_zone(stamps, timezone, "latest"))
+    return pc.if_else(once, aware, pa.scalar(None, pa.int64()))
+
+
+def is_repeated(column: pa.Array, timezone: str | None) -> pa.Array:
+    """Return which naive timestamps lie in an hour that the clock of a zone repeats."""
+    kind = value_type(column.type)
+    if timezone is None or not pa.types.is_timestamp(kind) or kind.tz:
+        return pa.repeat(False, len(column))
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    stamps = _scaled(column.cast(pa.int64()), kind.unit)
+    ends = (_from_zone(stamps, timezone, end) for end in ("earliest", "latest"))
+    return pc.fill_null(pc.not_equal(*ends), fill_value=False)
 
 
 def _from_seconds(column: pa.Array) -> pa.Array:
@@ -123,9 +142,10 @@ def _scaled(stamps: pa.Array, unit: str) -> pa.Array:
     return pc.multiply(_clipped(stamps, -(2**63 // factor) + 1, 2**63 // factor), factor)
 
 
-def _from_zone(stamps: pa.Array, timezone: str) -> pa.Array:
+def _from_zone(stamps: pa.Array, timezone: str, of_two: str = "earliest") -> pa.Array:
+    """Local microseconds as UTC: of a repeated hour one of both, null in a skipped one."""
     naive = _clipped(stamps, 0, YEAR_9999).cast(pa.timestamp("us"))
-    aware = pc.assume_timezone(naive, timezone, ambiguous="earliest", nonexistent="earliest")
+    aware = pc.assume_timezone(naive, timezone, ambiguous=of_two, nonexistent="earliest")
     existed = pc.equal(pc.local_timestamp(aware), naive)
     return pc.if_else(existed, aware.cast(pa.int64()), pa.scalar(None, pa.int64()))
 

@@ -82,8 +82,9 @@ class Cleaner:
         pairs = pair_codes(model, class_, self.span.holds, self.keys)
         self._keep_promise(model, pairs)
         time = to_microseconds(batch[plan.source["timestamp"]], self.timezone)
+        names, weight = (model, class_), _floats(batch, plan)
         checked = CheckedBatch(
-            batch, plan, file, first_row, (model, class_), pairs, time, _floats(batch, plan)
+            batch, plan, file, first_row, names, pairs, time, weight, self.timezone
         )
         keep = checked.refuse(self.span, self.account)
         rows = Rows(

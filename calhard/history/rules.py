@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from calhard.history.account import Example, RowAccount
 from calhard.history.columns import ColumnPlan
+from calhard.history.convert import is_repeated
 from calhard.history.ids import Bools, Floats, Ints, Names, Pairs
 
 YEAR_1990 = 631_152_000_000_000
@@ -59,9 +60,10 @@ class CheckedBatch:
         pairs: Pairs,
         time: pa.Array,
         weight: Floats,
+        timezone: str | None = None,
     ) -> None:
         self.batch, self.plan, self.file, self.first_row = batch, plan, file, first_row
-        self.names, self.pairs, self.weight = names, pairs, weight
+        self.names, self.pairs, self.weight, self.timezone = names, pairs, weight, timezone
         self.unknown: Any = time.is_null() if time.null_count else None
         self.stamp: Ints = (time.fill_null(0) if time.null_count else time).to_numpy()
 
@@ -119,9 +121,14 @@ class CheckedBatch:
         unknown: Bools = self.unknown.to_numpy(zero_copy_only=False)
         column = self.batch[self.plan.source["timestamp"]]
         null: Bools = column.is_null().to_numpy(zero_copy_only=False)
+        twice: Bools = is_repeated(column, self.timezone).to_numpy(zero_copy_only=False)
         return [
-            ("rejected", "timestamp is null", "timestamp", unknown & null),
-            ("rejected", "timestamp in an hour that its zone skips", "timestamp", unknown & ~null),
+            ("rejected", reason, "timestamp", unknown & found)
+            for reason, found in (
+                ("timestamp is null", null),
+                ("timestamp in an hour that the clock repeats", twice),
+                ("timestamp in an hour that its zone skips", ~null & ~twice),
+            )
         ]
 
     def _cell(self, name: str, row: int) -> str:

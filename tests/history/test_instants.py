@@ -166,17 +166,37 @@ def test_a_time_in_the_hour_that_a_zone_skips_is_refused_with_its_place(tmp_path
     assert "windows.timezone" in row["remedy"]
 
 
-def test_the_hour_that_a_zone_has_twice_is_the_earlier_one(tmp_path):
-    local = pa.array([us(2025, 10, 26, 2, 30)], pa.timestamp("us"))
-    assert stamps(tmp_path, local, plan_of(OSLO)) == ([us(2025, 10, 26, 0, 30)], {})
-
-
-def test_a_doubled_hour_that_was_written_twice_is_a_conflict_not_a_guess(tmp_path):
-    local = pa.array([us(2025, 10, 26, h, 0) for h in (1, 2, 2, 3)], pa.timestamp("us"))
-    found = read(write(tmp_path / "h.parquet", one(local)), plan_of(OSLO))
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_a_time_in_the_hour_that_the_clock_repeats_is_refused_with_its_place(unit, tmp_path):
+    local = [us(2025, 10, 26, *at) for at in ((1, 59), (2, 0), (2, 0), (2, 59), (3, 0))]
+    column = pa.array(local, pa.timestamp("us")).cast(pa.timestamp(unit))
+    found = read(write(tmp_path / "h.parquet", one(column)), plan_of(OSLO))
     group = found.groups["a", "x"]
-    assert group.conflicting
-    assert group.timestamp == [us(2025, 10, 25, 23), us(2025, 10, 26, 0), us(2025, 10, 26, 2)]
+    assert not group.conflicting
+    assert group.timestamp == [us(2025, 10, 25, 23, 59), us(2025, 10, 26, 2)]
+    (row,) = [r for r in found.account.coverage() if r["outcome"] != "audited"]
+    assert (row["outcome"], row["count"]) == ("rejected", 3)
+    assert row["reason"] == "timestamp in an hour that the clock repeats"
+    assert row["example"] == "h.parquet, row 2: timestamp = '2025-10-26 02:00:00'"
+    assert "write UTC" in row["remedy"]
+
+
+def test_skipped_repeated_and_missing_times_are_told_apart(tmp_path):
+    local = [us(2025, 10, 26, 2, 30), us(2026, 3, 29, 2, 30), None, us(2026, 3, 29, 12)]
+    column = pa.array(local, pa.timestamp("us"))
+    for given in (column, column.dictionary_encode()):
+        _, counts = stamps(tmp_path, given, plan_of(OSLO))
+        assert counts == {
+            "timestamp in an hour that the clock repeats": 1,
+            "timestamp in an hour that its zone skips": 1,
+            "timestamp is null": 1,
+        }
+
+
+def test_a_date_whose_midnight_is_repeated_is_the_earlier_one(tmp_path):
+    plan = plan_of('[calibration.hardening.windows]\ntimezone = "America/Havana"')
+    midnight = [us(2025, 11, 2, 4)]
+    assert stamps(tmp_path, pa.array([date(2025, 11, 2)]), plan) == (midnight, {})
 
 
 @pytest.mark.parametrize("zone", ["", OSLO])
