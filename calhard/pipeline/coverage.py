@@ -76,7 +76,7 @@ class Coverage:
         ]
 
     def share(self, series: Mapping[str, int]) -> float:
-        """Return the least of three shares: series (by status), rows and files that were audited.
+        """Return the least share audited: of series (by status), of rows, of files and their bytes.
 
         Series too young to audit count neither way; nothing audited is no coverage.
         """
@@ -84,12 +84,27 @@ class Coverage:
         if not audited:
             return 0.0
         rows, rejected = self.account.rows, self.account.rejected
-        files, bad = len(self.history.files), len(self.account.files)
         return min(
             audited / (audited + series["indeterminate"]),
             rows / (rows + rejected),
-            files / (files + bad),
+            self._files(),
         )
+
+    def _files(self) -> float:
+        """Return the share of files or, where that is less, of bytes: one file may hold a fleet.
+
+        A file that broke while it was read is among the history's and among the refused ones.
+        """
+        history, refused = self.history, self.account.files
+        if not refused:
+            return 1.0
+        first = history.files[0]
+        root = first.path.removesuffix(first.name)
+        names = sorted(refused.keys() | {file.name for file in history.files})
+        found = history.filesystem.get_file_info([root + name for name in names])
+        size = {name: info.size or 0 for name, info in zip(names, found, strict=True)}
+        bad = sum(size[name] for name in refused)
+        return 1.0 - max(len(refused) / len(names), bad / max(sum(size.values()), 1))
 
 
 def audited_models(groups: pa.Table) -> int:

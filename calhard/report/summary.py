@@ -34,13 +34,22 @@ def verdict_sentence(summary: Mapping[str, Any]) -> str:
     missing = "" if summary["coverage"]["ok"] else _missing(summary)
     if counts["regressions"] + counts["violations"]:
         whole = " is healthy as a whole, but" if summary["healthy"] else ""
-        found = f"{_confirmed(counts)} in {scope}"
+        found = f"{_confirmed(counts)} in {scope}{'' if missing else _rejected(counts)}"
         return f"Calibration of {fleet}{whole} needs attention: {found}.{missing}"
     if summary["reasons"]:
         others = [r for r in reasons(summary) if not (missing and r.startswith("coverage "))]
         why = f", but: {'; '.join(others)}" if others else ""
         return f"Nothing is confirmed in {scope} of {fleet}{why}.{missing}"
-    return f"Calibration of {fleet} is healthy: nothing confirmed in {scope}.{_young(counts)}"
+    found = f"nothing confirmed in {scope}{_rejected(counts)}"
+    return f"Calibration of {fleet} is healthy: {found}.{_young(counts)}"
+
+
+def _rejected(counts: Mapping[str, int]) -> str:
+    """What was refused of a night that is covered all the same; nothing where nothing was."""
+    files, rows = counts["files_rejected"], counts["rows_rejected"]
+    if not files + rows:
+        return ""
+    return f"; {count(files, 'file')} and {count(rows, 'row')} were rejected"
 
 
 def _confirmed(counts: Mapping[str, int]) -> str:

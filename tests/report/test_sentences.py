@@ -16,6 +16,21 @@ KINDS = {
             "2 models. 3 series are too young to be judged."
         ),
     ),
+    "quiet, some refused": (
+        summary(files_rejected=1),
+        (
+            "Calibration of fleet prod is healthy: nothing confirmed in 10 audited series of "
+            "2 models; 1 file and 0 rows were rejected."
+        ),
+    ),
+    "one finding, some refused": (
+        summary(regressions=1, incidents=1, rows_rejected=1),
+        (
+            "Calibration of fleet prod is healthy as a whole, but needs attention: 1 incident with "
+            "1 confirmed regression in 10 audited series of 2 models; 0 files and 1 row were "
+            "rejected."
+        ),
+    ),
     "one finding": (
         summary(regressions=1, incidents=1),
         (
