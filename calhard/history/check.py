@@ -15,13 +15,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from calhard.assess.block import Rules, metric_windows
 from calhard.assess.dense import aggregate_dense
+from calhard.assess.panel import sound_values
 from calhard.assess.windows import CADENCES, Clock, find_windows
 from calhard.history.account import RowAccount
 from calhard.history.blocks import BadFile, NotSorted, read_blocks
 from calhard.history.open import History
 from calhard.history.shards import Reading, ShardSpec
 from calhard.report.names import display_name
+from calhard.series import SeriesBlock
 
 if TYPE_CHECKING:
     from calhard.plan import AuditPlan
@@ -31,9 +34,10 @@ if TYPE_CHECKING:
 class HistoryCheck:
     """What was found in a history.
 
-    ``young`` counts model-classes with too few samples to be audited, ``silent`` those that stopped
-    reporting, which an audit calls failed; ``ordered`` says whether the reader can stream, in one
-    pass, or must gather, with ``shards`` passes.
+    ``bad_values`` counts by metric the values within the windows that are not finite or out of
+    range. ``young`` counts model-classes with too few samples to be audited, ``silent`` those that
+    stopped reporting, which an audit calls failed; ``ordered`` says whether the reader can stream,
+    in one pass, or must gather, with ``shards`` passes.
     """
 
     source: str
@@ -45,6 +49,7 @@ class HistoryCheck:
     silent: int
     conflicting: int
     cadences: dict[str, int]
+    bad_values: dict[str, int]
     metrics: tuple[str, ...]
     missing_metrics: tuple[str, ...]
     tags: tuple[str, ...]
@@ -54,9 +59,9 @@ class HistoryCheck:
 
     @property
     def sound(self) -> bool:
-        """Whether rows are left to audit and nothing would be rejected."""
+        """Whether rows are left to audit, nothing would be rejected and no value is bad."""
         rejected = self.account.rejected or self.account.files or self.conflicting
-        return self.account.rows > 0 and not rejected
+        return self.account.rows > 0 and not rejected and not self.bad_values
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON would hold it."""
@@ -64,6 +69,7 @@ class HistoryCheck:
         return {
             "source": self.source,
             **{name: getattr(self, name) for name in counts},
+            "bad_values": self.bad_values,
             "as_of": datetime.fromtimestamp(self.as_of_us / 1e6, tz=UTC).isoformat(),
             "metrics": list(self.metrics),
             "missing_metrics": list(self.missing_metrics),
@@ -83,6 +89,7 @@ class _Tally:
     silent: int
     conflicting: int
     cadences: Counter[str]
+    bad_values: Counter[str]
     account: RowAccount
 
 
@@ -104,11 +111,13 @@ def check_history(
     now_us = int(clock() * 1e6)
     newest = history.moment(now_us) if as_of_us is None else as_of_us
     window = Clock.of(plan, newest)
+    catalogue = plan.metric_catalogue()
+    rules = Rules.of(plan, {name: catalogue[name] for name in history.metrics}, window)
     reading = history.reading_of(window, now_us)
     shards = history.plan_shards()
-    tally = _Tally(set(), 0, 0, 0, 0, Counter(), history.account)
+    tally = _Tally(set(), 0, 0, 0, 0, Counter(), Counter(), history.account)
     for spec in shards:
-        tally.account = tally.account + _check_shard(spec, reading, window, plan, tally)
+        tally.account = tally.account + _check_shard(spec, reading, rules, tally)
     return HistoryCheck(
         history.source,
         newest,
@@ -119,6 +128,7 @@ def check_history(
         tally.silent,
         tally.conflicting,
         dict(tally.cadences),
+        {name: tally.bad_values[name] for name in history.metrics if tally.bad_values[name]},
         history.metrics,
         history.missing_metrics,
         history.tags,
@@ -128,16 +138,13 @@ def check_history(
     )
 
 
-def _check_shard(
-    spec: ShardSpec, reading: Reading, window: Clock, plan: AuditPlan, tally: _Tally
-) -> RowAccount:
-    refused, metrics = RowAccount(), plan.metric_catalogue()
+def _check_shard(spec: ShardSpec, reading: Reading, rules: Rules, tally: _Tally) -> RowAccount:
+    refused = RowAccount()
     while True:
-        account, seen = RowAccount(), _Tally(set(), 0, 0, 0, 0, Counter(), refused)
+        account, seen = RowAccount(), _Tally(set(), 0, 0, 0, 0, Counter(), Counter(), refused)
         try:
             for block in read_blocks(spec, reading, account):
-                dense = aggregate_dense(block, window, metrics)
-                _count(dense, window, plan, seen)
+                _count(aggregate_dense(block, rules.clock, rules.metrics), rules, seen)
         except BadFile as e:
             reading = reading.without(e.path)
             name = next(f.name for f in reading.files if f.path == e.path)
@@ -151,31 +158,32 @@ def _check_shard(
             tally.silent += seen.silent
             tally.conflicting += seen.conflicting
             tally.cadences += seen.cadences
+            tally.bad_values += seen.bad_values
             return account + refused
 
 
-def _count(block: Any, window: Clock, plan: AuditPlan, seen: _Tally) -> None:
-    found = find_windows(block, window, restart=plan.windows.restart_on_deployment)
+def _count(block: SeriesBlock, rules: Rules, seen: _Tally) -> None:
+    found = find_windows(block, rules.clock, restart=rules.restart_on_deployment)
     seen.models |= set(block.model_id)
     seen.groups += len(block)
-    enough = found.split - found.start >= plan.windows.min_reference
+    enough = found.split - found.start >= rules.min_reference
     silent = enough & (found.stop == found.split)
-    young = ~enough | (found.stop - found.split < plan.windows.min_analysis)
+    young = ~enough | (found.stop - found.split < rules.min_analysis)
     seen.silent += int(np.count_nonzero(silent))
     seen.young += int(np.count_nonzero(young & ~silent))
     seen.conflicting += int(np.count_nonzero(block.conflicting))
     for index, count in enumerate(np.bincount(found.cadence, minlength=len(CADENCES)).tolist()):
         if count:
             seen.cadences[CADENCES[index]] += count
+    for metric in rules.metrics.values():
+        own, windows = metric_windows(block, metric.name, rules, found)
+        ragged = sound_values(own.values[metric.name], metric, windows)
+        seen.bad_values[metric.name] += int((ragged.bad_reference + ragged.bad_analysis).sum())
 
 
 def print_check(found: HistoryCheck, console: Console) -> None:
     """Print a check for a person."""
-    refused = "parts would be rejected" if found.account.rows else "nothing would be audited"
-    verdict = "sound" if found.sound else refused
-    console.print(
-        Text(f"{display_name(found.source, 200)}: {verdict}", style="bold"),
-    )
+    console.print(Text(f"{display_name(found.source, 200)}: {_verdict(found)}", style="bold"))
     order = "sorted: streamed in one pass" if found.ordered else "not sorted: gathered"
     lines = [
         f"as of      {datetime.fromtimestamp(found.as_of_us / 1e6, tz=UTC):%Y-%m-%d %H:%M:%S} UTC",
@@ -191,11 +199,31 @@ def print_check(found: HistoryCheck, console: Console) -> None:
     ]
     if found.conflicting:
         lines.append(f"conflicts  {found.conflicting:,} model-classes have rows that disagree")
+    if found.bad_values:
+        lines.append(f"values     {_bad_values(found.bad_values)}")
     for line in lines:
         console.print(Text(line))
     rows = [r for r in found.account.coverage() if r["outcome"] != "audited"]
     if rows:
         console.print(_refused(rows))
+
+
+def _verdict(found: HistoryCheck) -> str:
+    if found.sound:
+        return "sound"
+    if not found.account.rows:
+        return "nothing would be audited"
+    account = found.account
+    rejected = account.rejected or account.files or found.conflicting
+    return "parts would be rejected" if rejected else "values are not finite or out of range"
+
+
+def _bad_values(counts: dict[str, int]) -> str:
+    listed = ", ".join(f"{display_name(name)} {count:,}" for name, count in counts.items())
+    return (
+        f"{sum(counts.values()):,} not finite or out of range: {listed}; "
+        "in the analysis window an audit calls such series failed"
+    )
 
 
 def _refused(rows: list[Any]) -> Table:

@@ -278,3 +278,24 @@ def test_only_a_clash_that_a_window_may_hold_makes_a_series_conflicting(spacing,
 def test_a_metric_reported_now_and_then_reaches_as_far_back_as_its_own_window(tmp_path):
     assert clashing(tmp_path / "h.parquet", DAY, 700, 34 * 10, every=10)
     assert not clashing(tmp_path / "h.parquet", DAY, 700, 35 * 10, every=10)
+
+
+def test_values_that_are_not_finite_or_out_of_range_are_counted_by_metric(tmp_path):
+    table = noisy(("a", "b"), 24 * 40, clamp_rate=[0.1] * (4 * 960))
+    aece, clamp = (table[name].to_pylist() for name in ("aece", "clamp_rate"))
+    aece[959], aece[958] = 1.5, float("nan")  # of a, x: today
+    aece[1] = 7.0  # before any window
+    clamp[960 + 300] = -0.1  # of a, y: in the reference
+    clamp[959] = None
+    table = table.set_column(3, "aece", pa.array(aece, from_pandas=False))
+    table = table.set_column(4, "clamp_rate", pa.array(clamp, from_pandas=False))
+    found = check_history(write(tmp_path / "h.parquet", table), AuditPlan(), clock=clock)
+    assert found.bad_values == {"aece": 2, "clamp_rate": 1}
+    assert found.to_dict()["bad_values"] == found.bad_values
+    assert not found.sound
+    text = printed(found)
+    assert "values are not finite or out of range" in text
+    assert "values     3 not finite or out of range: aece 2, clamp_rate 1; in the ana" in text
+    run_audit(tmp_path / "h.parquet", AuditPlan(), out=tmp_path / "o", engine=LocalEngine(1))
+    evidence = open_night(tmp_path / "o").table("evidence")
+    assert sum(evidence["n_bad"].to_pylist()) == 3
