@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from calhard.findings.columns import words
 from calhard.judge.evidence import CANDIDATE
 from calhard.judge.status import CAUSES
 from calhard.pipeline.fleet import JudgedFleet
@@ -32,6 +33,8 @@ class NightEvidence:
         Largest p at which an SLO test is confirmed.
     p_values : int64, shape (P_BINS,), by metric
         Histogram of the level head's raw p.
+    stopped : models
+        Expected ones of which no series has a value in its analysis window or any verdict.
     """
 
     candidates: pa.Table
@@ -39,6 +42,7 @@ class NightEvidence:
     causes: NDArray[np.int64]
     slo_threshold: float
     p_values: Mapping[str, NDArray[np.int64]]
+    stopped: frozenset[str]
 
     def flagged(self) -> list[tuple[str, str]]:
         """Return the (model, class) of every candidate, each once, in order."""
@@ -56,6 +60,8 @@ def write_evidence(fleet: JudgedFleet, writer: NightWriter) -> NightEvidence:
     candidates, groups = [CANDIDATE.empty_table()], []
     causes = np.zeros(len(CAUSES) + 1, np.int64)
     p_values = {name: np.zeros(P_BINS, np.int64) for name in fleet.ruling.metrics}
+    expected = set(fleet.ruling.plan.expected_models)
+    known, heard = set[str](), set[str]()
     with writer.table("evidence") as sink:
         for batch in fleet.evidence(verdict):
             kept = batch.table if everything else batch.candidates
@@ -65,13 +71,23 @@ def write_evidence(fleet: JudgedFleet, writer: NightWriter) -> NightEvidence:
             groups.append(batch.groups)
             causes += np.bincount(batch.causes + 1, minlength=len(causes))
             _count_p_values(batch.table, p_values)
+            if expected:
+                known |= expected.intersection(batch.groups["model_id"].to_pylist())
+                heard |= _heard(batch.table)
     return NightEvidence(
         pa.concat_tables(candidates),
         pa.concat_tables(groups, promote_options="default"),
         causes,
         verdict.slo_threshold,
         p_values,
+        frozenset(known - heard),
     )
+
+
+def _heard(table: pa.Table) -> set[str]:
+    """Models with a value in an analysis window, or of which more is known than too few values."""
+    told = (table["n_analysis"].to_numpy() > 0) | (words(table, "status") != "insufficient")
+    return set(table["model_id"].filter(pa.array(told)).unique().to_pylist())
 
 
 def _count_p_values(table: pa.Table, counts: Mapping[str, NDArray[np.int64]]) -> None:

@@ -60,9 +60,9 @@ def conclude(
     ``retired`` are models whose rows were left out; ``started`` is the monotonic clock's time.
     """
     plan, as_of = fleet.ruling.plan, fleet.ruling.clock.as_of
-    models = roster(plan, evidence.groups["model_id"].to_pylist(), retired)
+    models = roster(plan, evidence.groups["model_id"].to_pylist(), retired, evidence.stopped)
     metric = next(iter(fleet.ruling.metrics))
-    candidates, groups = with_silent(evidence.candidates, evidence.groups, models.silent, metric)
+    candidates, groups = with_silent(evidence.candidates, evidence.groups, models, metric)
     tables = _findings(candidates, groups, plan, as_of, evidence.slo_threshold)
     coverage = Coverage(history, account, evidence, models, fleet.ruling.pinned)
     tables["coverage"] = coverage.table()

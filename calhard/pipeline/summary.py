@@ -32,7 +32,7 @@ def summarise(
     ``groups`` has a row for every model-class and for every model that is missing.
     """
     plan, pinned = fleet.ruling.plan, fleet.ruling.pinned
-    series = _series(groups, len(coverage.models.silent))
+    series = _series(groups, len(coverage.models.failed))
     share, bound = coverage.share(series), plan.storage.coverage_bound
     degraded = share < bound or series["ok"] + series["failed"] == 0
     counts = _counts(tables, groups, series, coverage.account)

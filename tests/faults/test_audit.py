@@ -89,6 +89,39 @@ def test_an_expected_model_without_rows_is_missing_and_a_finding(history, tmp_pa
     assert report.exit_code == 1
 
 
+def test_an_expected_model_whose_rows_were_all_rejected_is_missing(tmp_path):
+    history = write_history(tmp_path / "h")
+    rows = pq.read_table(history / "history.parquet").to_pylist()
+    spoiled = [row | ({"timestamp": None} if row["model_id"] == "d" else {}) for row in rows]
+    schema = pq.read_schema(history / "history.parquet")
+    pq.write_table(pa.Table.from_pylist(spoiled, schema=schema), history / "history.parquet")
+    report = audit(history, tmp_path / "out", AuditPlan(expected_models=("a", "b", "d")))
+    assert report.regressions["model_id"].to_pylist() == ["d"]
+    models = [row for row in coverage(tmp_path / "out", "model") if row[0] != "audited"]
+    assert models == [("missing", "expected, but has no row", 1, "d")]
+
+
+@pytest.mark.parametrize("class_", ["c", "__all__"])
+def test_an_expected_model_that_stopped_while_it_was_young_is_missing(tmp_path, class_):
+    history = write_history(tmp_path / "h", (("a", "c"), ("b", "c"), ("young", class_)))
+    rows = pq.read_table(history / "history.parquet").to_pylist()
+    few = [row for row in rows if row["model_id"] == "young"][10:14]  # a fortnight before the end
+    kept = [row for row in rows if row["model_id"] != "young"] + few
+    schema = pq.read_schema(history / "history.parquet")
+    pq.write_table(pa.Table.from_pylist(kept, schema=schema), history / "history.parquet")
+    report = audit(history, tmp_path / "out", AuditPlan(expected_models=("a", "b", "young")))
+    found = report.regressions.to_pylist()
+    assert [(row["model_id"], row["regression_type"]) for row in found] == [
+        ("young", "MetricFailure")
+    ]
+    models = [row for row in coverage(tmp_path / "out", "model") if row[0] != "audited"]
+    assert models == [("missing", "expected, but has no row in the analysis window", 1, "young")]
+    keys = [(row["model_id"], row["class_id"]) for row in report.health.to_pylist()]
+    assert len(keys) == len(set(keys))
+    assert report.exit_code == 1
+    assert audit(history, tmp_path / "unlisted").exit_code == 0
+
+
 def test_a_model_that_no_list_expects_is_new_and_no_finding(history, tmp_path, sound):
     report = audit(history, tmp_path, AuditPlan(expected_models=("a",)))
     models = [row for row in coverage(tmp_path, "model") if row[0] != "audited"]
