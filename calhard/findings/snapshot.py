@@ -46,7 +46,7 @@ def snapshot_violations(
 
     Drift metrics are compared with ``baseline`` and left out where it has no finite value; a
     missing value in ``current`` is no violation and no health either. A value that is not finite or
-    outside its metric's range is beyond every bound, for the worse.
+    outside its metric's range is beyond every bound, for the worse, and critical.
     """
     found = []
     for name, metric in plan.metric_catalogue().items():
@@ -62,7 +62,7 @@ def snapshot_violations(
         if not sound or size > warn + TOLERANCE:
             moved = drift if metric.bound == "drift" else level
             row = (np.array([v]) for v in (moved, value, warn, fail))
-            severity = violation_severity(name, *row)[0]
+            severity = violation_severity(name, *row)[0] if sound else "critical"
             failed = name == "merged_bin_rate" and value > fail + TOLERANCE
             direction = drift_direction(metric, np.array([drift]))[0] if sound else "worse"
             broken = fail if failed else warn

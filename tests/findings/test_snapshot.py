@@ -118,7 +118,8 @@ def test_a_fall_of_aece_beyond_its_bound_is_for_the_better_and_leaves_the_snapsh
 @pytest.mark.parametrize("metric", ["aece", "clamp_rate", "merged_bin_rate"])
 def test_a_value_that_cannot_be_is_never_within_its_bound(metric, value):
     (only,) = found(**{metric: value})
-    assert (only.metric, only.direction) == (metric, "worse")
+    assert (only.metric, only.direction, only.severity) == (metric, "worse", "critical")
+    assert not snapshot_healthy([only])
 
 
 def test_what_has_no_baseline_or_no_value_is_left_out():
