@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 from calhard.cli import options
+from calhard.errors import ConfigError
 
 DISABLED = "calhard is disabled by its configuration (enabled = false); nothing was done"
+ORIGINS = {
+    "plan_sha256": "with another configuration",
+    "baseline_sha256": "with another baseline",
+    "input_sha256": "from another input",
+}
+"""What a night was made of, by its key in the summary."""
 
 
 @click.command("audit", no_args_is_help=True)
@@ -29,6 +38,7 @@ DISABLED = "calhard is disabled by its configuration (enabled = false); nothing 
     show_default=True,
     help="Where shards are computed.",
 )
+@click.option("--ray-address", metavar="A", help="Not available in this version.")
 @click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "gpu"]),
@@ -36,6 +46,7 @@ DISABLED = "calhard is disabled by its configuration (enabled = false); nothing 
     show_default=True,
     help="What computes them.",
 )
+@click.option("--mlflow-uri", metavar="U", help="Not available in this version.")
 @click.option(
     "--baseline",
     metavar="F",
@@ -55,7 +66,9 @@ def command(
     as_of: str | None,
     fleet: str | None,
     engine: str,
+    ray_address: str | None,
     device: str,
+    mlflow_uri: str | None,
     baseline: str | None,
     workers: int | None,
     force: bool,
@@ -84,15 +97,17 @@ def command(
     from calhard.cli.progress import progress
     from calhard.cli.show import show_night
     from calhard.engines import LocalEngine
-    from calhard.errors import ConfigError
-    from calhard.history import read_baseline
+    from calhard.history import History, read_baseline
     from calhard.pipeline import run_audit
+    from calhard.report.words import enumerated
     from calhard.store import open_night
 
-    if engine == "ray":
-        raise ConfigError("--engine ray is not available in this version; use --engine local")
-    if device == "gpu":
-        raise ConfigError("--device gpu is not available in this version; use --device cpu")
+    _refuse(
+        ("--engine ray", engine == "ray", "use --engine local"),
+        ("--device gpu", device == "gpu", "use --device cpu"),
+        ("--ray-address", ray_address is not None, "use --engine local without it"),
+        ("--mlflow-uri", mlflow_uri is not None, "use audit without it"),
+    )
     plan = options.load_plan(config, fleet)
     if not plan.enabled:
         click.echo(DISABLED, err=as_json or quiet)  # stdout is for summary.json, or for findings
@@ -109,14 +124,28 @@ def command(
             force=force,
             progress=tell,
         )
-    if not report.fresh and not quiet:
-        wanted = {
-            "configuration": ("plan_sha256", plan.sha256()),
-            "baseline": ("baseline_sha256", None if pinned is None else pinned.sha256),
-        }
-        other = [word for word, (key, now) in wanted.items() if report.summary.get(key) != now]
-        done = "published already" + (f", with another {' and '.join(other)}" if other else "")
-        click.echo(f"night {report.night} is {done}; --force audits it again", err=True)
+    if not report.fresh:
+        other = _other(
+            report.summary,
+            plan_sha256=plan.sha256(),
+            baseline_sha256=None if pinned is None else pinned.sha256,
+            input_sha256=History.open(history, plan).fingerprint(),
+        )
+        if other or not quiet:
+            done = "published already" + (f", {enumerated(other)}" if other else "")
+            click.echo(f"night {report.night} is {done}; --force audits it again", err=True)
     if as_json or not quiet or report.exit_code:
         show_night(open_night(out, report.night), as_json=as_json)
     return 0 if exit_zero and report.exit_code == 1 else report.exit_code
+
+
+def _refuse(*options: tuple[str, bool, str]) -> None:
+    """Refuse options of the contract that this version has not: (name, whether given, remedy)."""
+    for name, given, remedy in options:
+        if given:
+            raise ConfigError(f"{name} is not available in this version; {remedy}")
+
+
+def _other(summary: Mapping[str, Any], **now: str | None) -> list[str]:
+    """What a published night was made of that is another now, in words."""
+    return [words for key, words in ORIGINS.items() if summary.get(key) != now[key]]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from calhard.cli import options
-from calhard.cli.output import reader_may_leave
+from calhard.cli.output import json_text, reader_may_leave
 
 
 @click.command("check", no_args_is_help=True)
@@ -33,7 +32,7 @@ def command(*, history: str, config: Path | None, as_of: str | None, as_json: bo
     found = check_history(history, plan, as_of_us=options.parse_instant(as_of))
     with reader_may_leave():
         if as_json:
-            click.echo(json.dumps(found.to_dict(), indent=2, sort_keys=True, ensure_ascii=False))
+            click.echo(json_text(found.to_dict()))
         else:
             print_check(found, Terminal())
     return 0 if found.sound else 3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,7 +50,7 @@ def command(
       calhard explain nights churn rare aece
       calhard explain nights churn rare aece --night 2026-05-31 --png churn.png
     """
-    from calhard.cli.output import reader_may_leave
+    from calhard.cli.output import json_text, reader_may_leave
     from calhard.explanation import explain_night
     from calhard.store import open_night
 
@@ -60,7 +59,7 @@ def command(
         _draw(found, png)
     with reader_may_leave():
         if as_json:
-            click.echo(json.dumps(found.to_dict(), indent=2, ensure_ascii=False, allow_nan=False))
+            click.echo(json_text(found.to_dict(), sort_keys=False))
         else:
             _show(found)
     return 0

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 @contextmanager
@@ -15,6 +17,12 @@ def reader_may_leave() -> Iterator[None]:
         yield
     except BrokenPipeError:
         silence()
+
+
+def json_text(content: Any, *, sort_keys: bool = True) -> str:
+    """Return JSON of printable ASCII: a terminal obeys other characters, names may hold them."""
+    text = json.dumps(content, indent=2, sort_keys=sort_keys, allow_nan=False)
+    return text.replace("\x7f", "\\u007f")
 
 
 def silence() -> None:

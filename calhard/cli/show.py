@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
-from calhard.cli.output import reader_may_leave
+from calhard.cli.output import json_text, reader_may_leave
 from calhard.cli.terminal import Terminal
 from calhard.report import NightReport, terminal_summary
 from calhard.store import NightReader
@@ -16,7 +14,7 @@ def show_night(night: NightReader, *, as_json: bool) -> None:
     """Print a published night's summary to stdout."""
     with reader_may_leave():
         if as_json:
-            click.echo(json.dumps(night.summary, indent=2, sort_keys=True, ensure_ascii=False))
+            click.echo(json_text(night.summary))
             return
         tables = {"incidents": night.table("incidents")}
         report = NightReport(night.night, tables, night.summary, "")

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from calhard.simulate import FleetSpec, write_fleet
 from calhard.store import list_nights, open_night
 from calhard.store.layout import Layout
 from calhard.store.lock import held
@@ -90,14 +91,16 @@ def test_75_means_that_someone_else_writes_this_night(run, healthy, tmp_path):
     assert audit(run, healthy, tmp_path).code == 0
 
 
-@pytest.mark.parametrize("option", ["--engine=ray", "--device=gpu"])
+@pytest.mark.parametrize(
+    "option", ["--engine=ray", "--device=gpu", "--ray-address=", "--mlflow-uri="]
+)
 def test_engines_and_devices_that_are_not_there_end_with_2_before_any_work(
     run, healthy, tmp_path, option
 ):
     ended = audit(run, healthy, tmp_path / "out", option)
     assert ended.code == 2
-    name, value = option.split("=")
-    assert ended.err.startswith(f"calhard: {name} {value} is not available in this version; use")
+    name = option.replace("=", " ").strip()
+    assert ended.err.startswith(f"calhard: {name} is not available in this version; use")
     assert not (tmp_path / "out").exists()
 
 
@@ -141,8 +144,39 @@ def test_a_published_night_is_told_again_with_its_first_code(run, broken, tmp_pa
     assert (other.code, other.out) == (first.code, first.out)
     said = f"night {NIGHT} is published already, with another configuration; --force audits it "
     assert other.err == said + "again\n"
+    assert audit(run, broken, tmp_path, "--fleet", "other", "-q").err == other.err
+    assert audit(run, broken, tmp_path, "-q").err == ""
     assert audit(run, broken, tmp_path, "--force", "-q").code == 1
     assert open_night(tmp_path).revision == 2
+
+
+def test_a_published_night_of_another_input_is_told_even_when_quiet(run, healthy, tmp_path):
+    history = tmp_path / "history"
+    shutil.copytree(healthy, history)
+    audit(run, history, tmp_path / "out", "-q")
+    shutil.copy(history / "history.parquet", history / "more.parquet")
+    again = audit(run, history, tmp_path / "out", "-q")
+    assert (again.code, again.out) == (0, "")
+    said = f"night {NIGHT} is published already, from another input; --force audits it again\n"
+    assert again.err == said
+    both = audit(run, history, tmp_path / "out", "-q", "--fleet", "other")
+    assert "already, with another configuration and from another input; --force" in both.err
+
+
+def test_json_on_stdout_has_no_character_that_a_terminal_obeys(run, tmp_path):
+    name = "é\x9b31mb\u202ec\x7f"
+    history = write_fleet(FleetSpec(models=1, classes=1, broken=0.0), tmp_path / "fleet")
+    (history / f"{name}.parquet").write_bytes(b"PAR1")
+    audit(run, history, tmp_path / "out", "-q", "--fleet", name)
+    shown = [
+        run("check", history, "--json"),
+        run("report", tmp_path / "out", "--json"),
+        run("explain", tmp_path / "out", "model-0000", "--json"),
+    ]
+    for ended in shown:
+        assert json.loads(ended.out)  # and a program reads the same
+        assert ended.out.isascii()
+        assert "\x7f" not in ended.out
 
 
 def test_the_fleet_can_be_named_on_the_command_line(run, healthy, tmp_path):
