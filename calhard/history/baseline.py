@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 from calhard.errors import ConfigError, InputError
+from calhard.history.cells import NO_NUMBER, odd_cell, without_nulls
 from calhard.history.convert import is_number, is_text, to_floats, to_text, value_type
-from calhard.history.files import CSV_NULLS, list_files, open_source
+from calhard.history.files import list_files, open_source
 from calhard.history.pins import row_problems, without_repeats
 from calhard.judge.pinned import ERROR_SUFFIX, PinnedBaselines
 
@@ -86,12 +87,28 @@ def _parsed(content: bytes, kind: str, name: str, plan: AuditPlan) -> pa.Table:
         elif kind == "ipc":
             table = pa.ipc.open_file(pa.BufferReader(content)).read_all()
         else:
-            table = csv.read_csv(io.BytesIO(content), convert_options=_csv_types(plan))
+            table = _csv_table(content, plan)
         table.validate(full=True)
     except (pa.ArrowException, OSError, EOFError) as e:
-        reason = (str(e).splitlines() or [type(e).__name__])[0][:200]
-        raise ConfigError(f"baseline {name} cannot be read: {reason}; {REMEDY}") from e
+        line = (str(e).splitlines() or [type(e).__name__])[0][:200]
+        cell = odd_cell(e, _header(content)) if kind == "csv" else None
+        reason, remedy = cell or (line, REMEDY)
+        raise ConfigError(f"baseline {name} cannot be read: {reason}; {remedy}") from e
     return table
+
+
+def _csv_table(content: bytes, plan: AuditPlan) -> pa.Table:
+    read = csv.ReadOptions(use_threads=False)  # which tells the row of a bad cell
+    table = csv.read_csv(io.BytesIO(content), read_options=read, convert_options=_csv_types(plan))
+    return without_nulls(table)
+
+
+def _header(content: bytes) -> list[str]:
+    try:
+        names: list[str] = csv.open_csv(io.BytesIO(content)).schema.names
+    except pa.ArrowException:
+        return []
+    return names
 
 
 def _csv_types(plan: AuditPlan) -> csv.ConvertOptions:
@@ -100,7 +117,7 @@ def _csv_types(plan: AuditPlan) -> csv.ConvertOptions:
     for metric in _pinnable(plan):
         for alias in _aliases(metric, plan):
             types |= {alias: pa.float64(), alias + ERROR_SUFFIX: pa.float64()}
-    return csv.ConvertOptions(column_types=types, null_values=CSV_NULLS, strings_can_be_null=True)
+    return csv.ConvertOptions(column_types=types, null_values=NO_NUMBER)
 
 
 def _pinnable(plan: AuditPlan) -> dict[str, Metric]:

@@ -9,15 +9,21 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from pyarrow import csv
 
+from calhard.history.account import DAMAGED
+from calhard.history.cells import NO_NUMBER, odd_cell, without_nulls
 from calhard.history.columns import ColumnPlan
 from calhard.history.convert import value_type
-from calhard.history.files import CSV_NULLS, FAULTS, HistoryFile
+from calhard.history.files import FAULTS, HistoryFile
 
 BATCH_ROWS = 2**17
 
 
 class Unreadable(Exception):
     """A file's bytes are not what its kind promises; the message says what was found."""
+
+    def __init__(self, reason: str, remedy: str = DAMAGED) -> None:
+        super().__init__(reason)
+        self.remedy = remedy
 
     @classmethod
     def of(cls, error: BaseException) -> Unreadable:
@@ -158,19 +164,24 @@ def _csv_batches(
     convert = csv.ConvertOptions(
         include_columns=plan.needed,
         column_types=_csv_types(plan),
-        null_values=CSV_NULLS,
-        strings_can_be_null=True,
+        null_values=NO_NUMBER,
     )
     read = csv.ReadOptions(use_threads=False, block_size=2**24)
     parse = csv.ParseOptions(newlines_in_values=True)
-    with (
-        filesystem.open_input_stream(file.path) as raw,
-        csv.open_csv(
-            raw, read_options=read, parse_options=parse, convert_options=convert
-        ) as opened,
-    ):
-        for batch in opened:
-            yield from _sliced(batch)
+    try:
+        with (
+            filesystem.open_input_stream(file.path) as raw,
+            csv.open_csv(
+                raw, read_options=read, parse_options=parse, convert_options=convert
+            ) as opened,
+        ):
+            for batch in opened:
+                yield from _sliced(without_nulls(batch))
+    except pa.ArrowInvalid as e:
+        told = odd_cell(e, _schema_of(filesystem, file).names)
+        if told is None:
+            raise
+        raise Unreadable(*told) from e
 
 
 def _csv_types(plan: ColumnPlan) -> Mapping[str, pa.DataType]:

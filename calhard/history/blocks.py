@@ -74,7 +74,7 @@ def _clean_parts(pieces: Sequence[Piece], reading: Reading, cleaner: Cleaner) ->
                 if len(rows):
                     yield rows
         except Unreadable as e:
-            raise BadFile(file.path, str(e)) from e
+            raise BadFile(file.path, str(e), e.remedy) from e
         except pa.ArrowException as e:
             raise BadFile(file.path, str(Unreadable.of(e))) from e
         except ColumnError as e:

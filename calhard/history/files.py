@@ -28,8 +28,6 @@ FAULTS = (
 """All that pyarrow raises on damaged bytes: C++ exceptions arrive as Python's own."""
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 """What Hive and Spark name the folder of rows whose key is null."""
-CSV_NULLS = ["", "null", "NULL", "NA", "N/A"]
-"""Empty cells; "NaN" is no empty cell but a value that is not finite."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from calhard.history.account import RowAccount
+from calhard.history.account import DAMAGED, RowAccount
 from calhard.history.batches import Unreadable, read_batches
 from calhard.history.convert import ColumnError, to_microseconds
 from calhard.history.ids import Ints, Keys
@@ -50,9 +50,12 @@ def no_instant(history: History, latest: int) -> str:
         try:
             for _ in _sound_stamps(history, index, latest, told):
                 pass
-        except (pa.ArrowException, Unreadable) as e:
+        except pa.ArrowException as e:
             told = RowAccount()
-            told.reject_file(file.name, str(e).split("\n", 1)[0], "")
+            told.reject_file(file.name, str(Unreadable.of(e)), DAMAGED)
+        except Unreadable as e:
+            told = RowAccount()
+            told.reject_file(file.name, str(e), e.remedy)
         except ColumnError as e:
             told = RowAccount()
             told.reject_file(file.name, e.reason, e.remedy)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -15,9 +15,10 @@ import pyarrow.fs as pafs
 
 from calhard.assess.windows import SPARSE_ANALYSIS, SPARSE_REFERENCE, Clock
 from calhard.errors import InputError
-from calhard.history.account import DAMAGED, RowAccount
+from calhard.history.account import RowAccount
 from calhard.history.batches import Unreadable, read_batches, read_schema
-from calhard.history.columns import FOLDER_KEYS, VERSION, ColumnPlan, plan_columns
+from calhard.history.cells import check_separator, csv_schema
+from calhard.history.columns import ColumnPlan, plan_columns
 from calhard.history.convert import ColumnError
 from calhard.history.files import HistoryFile, list_files, open_source
 from calhard.history.footers import row_group_extents
@@ -82,7 +83,7 @@ class History:
         found: Found = []
         for file in list_files(filesystem, root):
             try:
-                schema = _schema(filesystem, file, plan.columns)
+                schema = _schema(filesystem, file, plan.columns, catalogue)
                 columns = plan_columns(schema, plan.columns, catalogue, dict(file.constants))
             except ColumnError as e:
                 account.reject_file(file.name, e.reason, e.remedy)
@@ -197,7 +198,10 @@ class History:
 
 
 def _schema(
-    filesystem: pafs.FileSystem, file: HistoryFile, mapping: Mapping[str, str]
+    filesystem: pafs.FileSystem,
+    file: HistoryFile,
+    mapping: Mapping[str, str],
+    metrics: Sequence[str],
 ) -> pa.Schema:
     if not file.kind:
         raise ColumnError(
@@ -205,16 +209,12 @@ def _schema(
             "convert it; files whose names begin with _ are left alone",
         )
     try:
+        if file.kind == "csv":
+            check_separator(filesystem, file)
         schema = read_schema(filesystem, file)
     except Unreadable as e:
-        raise ColumnError(str(e), DAMAGED) from e
-    return _named(schema, mapping) if file.kind == "csv" else schema
-
-
-def _named(schema: pa.Schema, mapping: Mapping[str, str]) -> pa.Schema:
-    """Return a CSV's schema with ids and versions as text, whatever they look like."""
-    names = {mapping.get(name, name) for name in (*FOLDER_KEYS, VERSION)}
-    return pa.schema([pa.field(f.name, pa.string()) if f.name in names else f for f in schema])
+        raise ColumnError(str(e), e.remedy) from e
+    return csv_schema(filesystem, file, schema, mapping, metrics) if file.kind == "csv" else schema
 
 
 def _of_one_clock(found: Found, account: RowAccount) -> Found:

@@ -190,7 +190,10 @@ FILES = [
     ),
     ("model_id,class_id,aece,aece\nm,c,0.1,0.1\n", 'column "aece" stands twice; drop one'),
     ("model_id,class_id,aece\n", "has no row; write one for every model and class"),
-    ("model_id,class_id,aece\nm,c,high\n", "cannot be read"),
+    (
+        "model_id,class_id,aece\nm,c,0.1\nm,d,high\n",
+        "cannot be read: row 2: column \"aece\" holds 'high', which is no number; mend the cell",
+    ),
     ("", "is empty"),
 ]
 

@@ -201,8 +201,9 @@ def test_csv_that_breaks_in_the_middle_is_refused_with_the_cell(tmp_path):
     lines[90_000] = "a,x,1700090000,half"
     content = "model_id,class_id,timestamp,aece\n" + "\n".join(lines) + "\n"
     found = beside_good(tmp_path / "h", "h.csv", content.encode())
-    reason, _ = found.account.files["h.csv"]
-    assert "half" in reason
+    reason, remedy = found.account.files["h.csv"]
+    assert reason == "row 90001: column \"aece\" holds 'half', which is no number"
+    assert remedy == "mend the cell or leave it empty"
     assert found.account.rows == 8
 
 

@@ -305,3 +305,72 @@ def test_the_fingerprint_tells_the_files_by_name_and_size(table, tmp_path):
     assert History.open(tmp_path / "h", AuditPlan()).fingerprint() == first
     pq.write_table(table[:3], tmp_path / "h" / "b.parquet")
     assert History.open(tmp_path / "h", AuditPlan()).fingerprint() != first
+
+
+HEADER = "model_id,class_id,timestamp,aece,total_samples,team"
+AT = "2026-05-01T12:00:00Z"
+
+
+@pytest.mark.parametrize(
+    "cell", ["", "null", "NULL", "NA", "N/A", "n/a", "na", "None", "none", "-"]
+)
+def test_csv_cells_that_say_nothing_are_null_where_numbers_are_meant(cell, tmp_path):
+    lines = [f"a,x,{AT},{cell},{cell},t", f"b,x,{AT},0.5,7,t", f"c,x,{cell},0.5,7,t"]
+    (tmp_path / "h.csv").write_text("\n".join([HEADER, *lines]))
+    found = read(tmp_path / "h.csv")
+    assert np.isnan(found.groups["a", "x"].of("aece")).all()
+    assert found.groups["b", "x"].of("aece") == [0.5]
+    assert found.counts() == {"timestamp is null": 1}
+
+
+@pytest.mark.parametrize("name", ["none", "None", "n/a", "na", "-"])
+def test_csv_names_may_be_words_that_say_nothing_elsewhere(name, tmp_path):
+    (tmp_path / "h.csv").write_text(
+        f"{HEADER}\nb,x,{AT},0.5,7,t\n{name},{name},{AT},0.5,7,{name}\n"
+    )
+    group = read(tmp_path / "h.csv").groups[name, name]
+    assert group.tags["team"] == name
+
+
+@pytest.mark.parametrize("cell", ["high", "0;5", "1,5", "0.5 %"])
+def test_a_csv_cell_that_is_no_number_is_told_with_its_place(cell, tmp_path):
+    (tmp_path / "h").mkdir()
+    lines = [f"a,x,{AT},0.1,7,t", f'a,x,{AT},"{cell}",7,t']
+    (tmp_path / "h" / "bad.csv").write_text("\n".join([HEADER, *lines]))
+    write(tmp_path / "h" / "good.parquet", rows(("b",)))
+    found = read(tmp_path / "h")
+    told = f'row 2: column "aece" holds {cell!r}, which is no number'
+    assert found.account.files == {"bad.csv": (told, "mend the cell or leave it empty")}
+    assert found.account.rows == 8
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        ([AT, "01.05.2026"], "row 2 holds '01.05.2026', which is no ISO timestamp"),
+        (["yesterday", AT], "row 1 holds 'yesterday', which is no ISO timestamp"),
+        ([AT, "", "2026-05-01 12:00:00"], "row 3 names no zone, unlike those before it"),
+    ],
+)
+def test_csv_timestamps_that_are_text_are_told_with_the_first_odd_cell(cells, told, tmp_path):
+    lines = [f"a,x,{cell},0.1,7,t" for cell in cells]
+    (tmp_path / "h.csv").write_text("\n".join([HEADER, *lines]))
+    with pytest.raises(InputError, match=f'"timestamp" holds string; {told} — write ISO 8601'):
+        read(tmp_path / "h.csv")
+
+
+def test_a_csv_timestamp_that_goes_wrong_further_down_is_told_with_its_place(tmp_path):
+    lines = [f"a,x,{AT},0.1,7,t"] * 60_000
+    lines[50_000] = "a,x,soon,0.1,7,t"
+    (tmp_path / "h.csv").write_text("\n".join([HEADER, *lines]))
+    reason, remedy = read(tmp_path / "h.csv").account.files["h.csv"]
+    assert reason.startswith("row 50001: column \"timestamp\" holds 'soon', which is no timestamp")
+    assert "ISO 8601" in remedy
+
+
+@pytest.mark.parametrize(("mark", "name"), [(";", "semicolons"), ("\t", "tabs")])
+def test_a_csv_of_another_separator_is_told_as_such(mark, name, tmp_path):
+    line = mark.join(["a", "x", AT, "0,5", "7", "t"])
+    (tmp_path / "h.csv").write_text(f"{HEADER.replace(',', mark)}\n{line}\n")
+    with pytest.raises(InputError, match=f"seems to be separated by {name}"):
+        read(tmp_path / "h.csv")
