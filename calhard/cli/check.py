@@ -18,7 +18,8 @@ from calhard.cli.output import json_text, reader_may_leave
 def command(*, history: str, config: Path | None, as_of: str | None, as_json: bool) -> int:
     """Read all of HISTORY and say what an audit would cover, and what it would reject and why.
 
-    Ends with 0 if all would be audited, with 3 if parts would be rejected or nothing is left.
+    Ends with 0 if all would be audited, with 3 if parts would be rejected, values are not finite or
+    out of range, or nothing is left.
 
     \b
     Examples:

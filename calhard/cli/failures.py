@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import io
 import sys
 import traceback
 from typing import Any
@@ -27,7 +28,9 @@ class CalhardGroup(click.Group):
         except click.exceptions.Exit as e:
             code = e.exit_code
         except click.ClickException as e:
-            e.show()
+            told = io.StringIO()
+            e.show(told)
+            click.echo(_inert(told.getvalue()), err=True, nl=False)
             code = USAGE
         except click.Abort:
             click.echo("calhard: interrupted; run the command again to finish", err=True)
@@ -83,8 +86,15 @@ def _told(ctx: click.Context, message: str, code: int) -> int:
     """Show the error that is being handled; return its exit code."""
     if ctx.params.get("debug"):
         click.echo(traceback.format_exc(), err=True, nl=False)
-    click.echo(f"calhard: {message}", err=True)
+    click.echo(f"calhard: {_inert(message)}", err=True)
     return code
+
+
+def _inert(message: str) -> str:
+    """Return a message in which the terminal obeys nothing: names of files or columns may try."""
+    from calhard.report.names import display_name
+
+    return "\n".join(display_name(line, len(message) * 10) for line in message.split("\n"))
 
 
 def _flushed(code: Any) -> Any:

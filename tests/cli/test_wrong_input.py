@@ -1,5 +1,7 @@
 """What people get wrong: one clear message with a remedy, the right code, no traceback."""
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from calhard.store import list_nights
@@ -142,3 +144,49 @@ def test_running_out_of_memory_names_the_remedy(run, healthy, tmp_path, monkeypa
     monkeypatch.setattr("calhard.pipeline.run_audit", fails)
     ended = audit(run, healthy, tmp_path / "out")
     assert (ended.code, lines(ended)) == (4, ["calhard: out of memory; try --workers 1"])
+
+
+ODD = "\x1b[31mred\x9b\u202e"
+
+
+def odd_inputs(home, healthy):
+    """Commands that fail and name what has an odd name."""
+    column = pa.table({f"model_id{ODD}": ["m"], "class_id": ["c"], "aece": [0.1]})
+    pq.write_table(column, home / f"{ODD}.parquet")
+    pq.write_table(column, home / "column.parquet")
+    late = pa.table(
+        {"model_id": [ODD], "class_id": ["c"], "timestamp": pa.array([2**60], pa.timestamp("us"))}
+    )
+    late = late.append_column("aece", pa.array([0.1]))
+    pq.write_table(late, home / f"late{ODD}.parquet")
+    (home / f"{ODD}.csv").write_text("model_id,class_id,aece\nm,c,high\n")
+    return {
+        "history": ("check", home / f"{ODD}.parquet"),
+        "column": ("check", home / "column.parquet"),
+        "rows": ("audit", home / f"late{ODD}.parquet", "--out", home / "o"),
+        "nowhere": ("check", home / f"none{ODD}"),
+        "config": ("check", healthy, "--config", home / f"none{ODD}.toml"),
+        "baseline": ("audit", healthy, "--out", home / "o", "--baseline", home / f"{ODD}.csv"),
+        "option": ("check", healthy, f"--{ODD}"),
+        "as of": ("check", healthy, "--as-of", ODD),
+    }
+
+
+@pytest.mark.parametrize(
+    "what", ["history", "column", "rows", "nowhere", "config", "baseline", "option", "as of"]
+)
+def test_errors_show_odd_names_inert(what, run, healthy, tmp_path):
+    ended = run(*odd_inputs(tmp_path, healthy)[what])
+    assert ended.code not in (0, 1, 3)
+    assert not set(ended.err) & set(ODD[0] + ODD[-2:])
+    assert "\\x1b[31mred" in ended.err
+
+
+def test_a_check_as_json_shows_odd_names_inert(run, tmp_path):
+    pq.write_table(pa.table({"a": [1]}), tmp_path / f"{ODD}.parquet")
+    csv = "model_id,class_id,timestamp,aece\nm,c,2026-05-01,0.1\n"
+    (tmp_path / "good.csv").write_text(csv)
+    ended = run("check", tmp_path, "--json")
+    assert ended.code == 3
+    assert not set(ended.out) & set(ODD[0] + ODD[-2:])
+    assert "red" in ended.out
