@@ -66,7 +66,8 @@ def assess_block(
         columns = _assess_metric(own, windows, metric, rules)
         columns["n_missing"] = _missing(block.values[metric.name], whole)
         if raw is not block:  # a source is silent by the rows that it sends, not by our slots
-            columns["spacing_raw"] = find_windows(raw.reported(metric.name), rules.clock).spacing
+            sent = find_windows(raw.reported(metric.name), rules.clock)
+            columns |= {"spacing_raw": sent.spacing, "pause": sent.pause}
         tested = columns["tested"] > 0
         if tested.any():
             sketch.add(m, {name: values[tested] for name, values in columns.items()})
@@ -132,6 +133,7 @@ def _counts(block: SeriesBlock, windows: Windows, ragged: Ragged, as_of: int) ->
         "cadence": windows.cadence.astype(np.float64),
         "spacing": windows.spacing,
         "spacing_raw": windows.spacing,
+        "pause": windows.pause,
         "conflicting": block.conflicting.astype(np.float64),
         "n_reference": ragged.n_reference.astype(np.float64),
         "n_analysis": ragged.n_analysis.astype(np.float64),

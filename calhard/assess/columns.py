@@ -45,6 +45,7 @@ _ALWAYS = (
     "cadence",
     "spacing",
     "spacing_raw",
+    "pause",
     "conflicting",
     "n_reference",
     "n_analysis",

@@ -26,6 +26,8 @@ SPARSE_SPACING = 1.05 * MICROSECONDS_PER_DAY
 SPARSE_REFERENCE, SPARSE_ANALYSIS = 28, 7
 SPARSE_REACH = 2
 """A window counted in samples reaches back this many times its length: beyond is another season."""
+PAUSES = 3.0
+"""A source is silent after more than this many of its own spacings."""
 LOOKBACK_DAYS = 1_100
 
 
@@ -34,7 +36,8 @@ class Windows:
     """Row ranges of every group of a block: reference [start, split), analysis [split, stop).
 
     The night, the last part of the analysis window, is [night, stop). All of shape (G,);
-    ``spacing`` in microseconds (0 where fewer than two rows), ``cadence`` an index into `CADENCES`.
+    ``spacing`` in microseconds (0 where fewer than two rows), ``pause`` the longest distance of two
+    rows but one, ``cadence`` an index into `CADENCES`.
     """
 
     start: Ints
@@ -42,6 +45,7 @@ class Windows:
     night: Ints
     stop: Ints
     spacing: Floats
+    pause: Floats
     cadence: Ints
 
 
@@ -145,7 +149,26 @@ def find_windows(block: SeriesBlock, clock: Clock, *, restart: bool = False) -> 
         start = np.where(deployed < split, np.maximum(start, deployed), start)
     cadence = np.searchsorted(_CADENCE_LIMITS, spacing, side="left").astype(np.int64)
     night = np.clip(rows_after(block, clock.night), split, stop)
-    return Windows(start, split, night, stop, spacing, cadence)
+    pause = longest_pause(block.timestamp, start, stop, spacing)
+    return Windows(start, split, night, stop, spacing, pause, cadence)
+
+
+def longest_pause(timestamp: Ints, start: Ints, stop: Ints, spacing: Floats) -> Floats:
+    """Return the longest distance of neighbouring rows of each range but one, µs, shape (G,).
+
+    A source that often pauses is not silent when it does so again; one outage alone is no habit.
+    Where no distance exceeds three spacings, 0.
+    """
+    found = np.zeros(len(start))
+    gaps = np.append(np.diff(timestamp), 0)
+    some = np.flatnonzero(stop - start > 2)
+    if not len(some):
+        return found
+    pairs = np.stack([start[some], stop[some] - 1], axis=1).ravel()
+    longest = np.maximum.reduceat(gaps, pairs)[::2]
+    for group in some[longest > PAUSES * spacing[some]].tolist():
+        found[group] = np.partition(gaps[start[group] : stop[group] - 1], -2)[-2]
+    return found
 
 
 def fills(n_reference: Ints, n_analysis: Ints, spacing: Floats, clock: Clock) -> NDArray[np.bool_]:

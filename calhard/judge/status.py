@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from calhard.assess.columns import FLAT_SLOTS, Columns
+from calhard.assess.windows import PAUSES
 from calhard.schema import MICROSECONDS_PER_DAY, STATUSES, Metric
 from calhard_kernels._array import Array, safe_divide
 
@@ -35,10 +36,11 @@ REMEDIES = (
 
 FLAT_FACTOR = 3.0
 """A flatline is at least this many times as long as the longest run in the reference."""
-STALE_SPACINGS = 3.0
+STALE_SPACINGS = PAUSES
 """A source is stale without a sample for more than this many of its own median spacings.
 
-Those of its rows, before dense ones become slots.
+Those of its rows, before dense ones become slots; and for longer than its second longest pause:
+an irregular source pauses often.
 """
 
 
@@ -104,7 +106,8 @@ def _faults(
     """Deterministic failures in the order in which they are told: (rows, onset, words)."""
     spacing = columns["spacing_raw"]
     stale_days = columns["last_day"] + spacing / MICROSECONDS_PER_DAY
-    silent = -columns["last_day"] * MICROSECONDS_PER_DAY > STALE_SPACINGS * spacing
+    due = np.fmax(STALE_SPACINGS * spacing, columns["pause"])
+    silent = -columns["last_day"] * MICROSECONDS_PER_DAY > due
     stale = silent & (columns["n_reference"] >= tolerance.min_reference) & (spacing > 0)
     return [
         (columns["bad_analysis"] > 0, columns["first_bad_day"], _bad_values(metric)),

@@ -27,6 +27,7 @@ SOUND = {
     "first_bad_day": np.nan,
     "spacing": float(HOUR),
     "spacing_raw": float(HOUR),
+    "pause": 0.0,
     "last_day": 0.0,
     "last_value": 0.02,
     "closing_run": 1.0,
@@ -263,3 +264,28 @@ def test_damage_in_a_healthy_series_is_an_alarm_not_health():
 def test_a_reference_that_bad_values_have_emptied_is_no_young_one():
     assert status(n_reference=0.0, bad_reference=672.0)[0] == "indeterminate"
     assert status(n_reference=4.0, bad_reference=5.0)[0] == "insufficient"
+
+
+def test_a_source_that_often_pauses_is_not_silent_when_it_does_so_again():
+    assert status(last_day=-10.0 / 24, pause=11.0 * HOUR)[0] == "ok"
+    assert status(last_day=-10.0 / 24, pause=9.0 * HOUR)[0] == "failed"
+
+
+def test_irregular_sources_are_seldom_called_silent():
+    rng = np.random.default_rng(22)
+    failed = 0
+    for first in range(100):
+        gaps = np.maximum(rng.exponential(HOUR, 1_000), 1.0).astype(np.int64)
+        stamps = AS_OF - np.cumsum(gaps)[::-1]
+        stamps = stamps[stamps > AS_OF - 35 * DAY]
+        x = 0.2 + 0.002 * rng.standard_normal((1, len(stamps)))
+        audited = audit_blocks([block(x, timestamps=stamps, first=first)])
+        failed += column(audited, "status").tolist() == ["failed"]
+    assert failed <= 2
+
+
+def test_one_outage_of_the_past_hides_no_silence_of_today():
+    stamps = AS_OF - 6 * HOUR - HOUR * np.arange(800)[::-1]
+    stamps = stamps[(stamps < AS_OF - 20 * DAY) | (stamps > AS_OF - 18 * DAY)]
+    x = 0.2 + 0.002 * np.random.default_rng(23).standard_normal((1, len(stamps)))
+    assert column(audit_blocks([block(x, timestamps=stamps)]), "status").tolist() == ["failed"]
