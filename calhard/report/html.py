@@ -14,7 +14,7 @@ from calhard.report.exhibits import Exhibits
 from calhard.report.gaps import gaps
 from calhard.report.names import display_name
 from calhard.report.night import NightReport
-from calhard.report.words import instant, number, percent, reasons
+from calhard.report.words import covered, instant, number, percent, reasons
 
 
 @cache
@@ -27,6 +27,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "covered": covered,
         "percent": percent,
         "number": number,
         "instant": instant,

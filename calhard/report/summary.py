@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from math import floor
 from typing import Any
 
 from rich.console import Console
@@ -11,7 +10,7 @@ from rich.text import Text
 
 from calhard.report.names import display_name
 from calhard.report.night import NightReport
-from calhard.report.words import count, enumerated, instant, percent, reasons
+from calhard.report.words import count, covered, enumerated, instant, percent, reasons
 
 SHOWN = 10
 STYLES = {"critical": "bold red", "severe": "red", "moderate": "yellow", "minor": "dim"}
@@ -80,9 +79,8 @@ def _missing(summary: Mapping[str, Any]) -> str:
         )
         if number
     ]
-    share = floor(1_000 * summary["coverage"]["share"]) / 1_000  # never rounded up to its bound
     told = f": {enumerated(parts)}" if parts else ""
-    return f" Coverage is only {percent(share)}{told}."
+    return f" Coverage is only {covered(summary['coverage']['share'])}{told}."
 
 
 def _young(counts: Mapping[str, int]) -> str:
@@ -136,7 +134,7 @@ def _coverage(summary: Mapping[str, Any]) -> Iterator[str]:
         f"{counts['insufficient']:,} too young" if counts["insufficient"] else "",
         f"{count(counts['rows'], 'row')} read, {counts['rows_rejected']:,} rejected",
     ]
-    yield f"Coverage {percent(summary['coverage']['share'])}: {', '.join(filter(None, parts))}."
+    yield f"Coverage {covered(summary['coverage']['share'])}: {', '.join(filter(None, parts))}."
     if met["rate"] is not None:
         rate, goal = percent(met["rate"], 2), percent(met["goal"], 0)
         yield f"SLOs were met in {rate} of the week's model-class nights (goal {goal})."

@@ -7,7 +7,7 @@ from typing import Any
 
 from calhard.report.names import display_name
 from calhard.report.night import NightReport
-from calhard.report.words import budget, count, number, percent, reasons
+from calhard.report.words import budget, count, covered, number, percent, reasons
 
 RULE = "=" * 78
 LISTED = 50
@@ -58,7 +58,7 @@ def _compliance(night: NightReport) -> list[str]:
         f"Goal: {percent(met['goal'], 0)}",
         f"Nights judged: {met['nights']:,}   with a violation: {met['violated']:,}",
         f"Error budget left: {budget(met['budget_left'])}",
-        f"Coverage: {percent(night.summary['coverage']['share'])}",
+        f"Coverage: {covered(night.summary['coverage']['share'])}",
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from math import floor
 from typing import Any
 
 from calhard.report.names import display_name
@@ -18,8 +19,16 @@ def number(value: float | None, digits: int = 4) -> str:
 
 
 def percent(share: float | None, digits: int = 1) -> str:
-    """Return a share in percent."""
-    return NONE if share is None else f"{share:.{digits}%}"
+    """Return a share in percent; one below 1 never reads as 100 %."""
+    if share is None:
+        return NONE
+    step = 10.0 ** -(digits + 2)
+    return f"{1.0 - step if 1.0 - step < share < 1.0 else share:.{digits}%}"
+
+
+def covered(share: float) -> str:
+    """Return a coverage in percent, rounded down: what falls short never reads as its bound."""
+    return f"{floor(1_000 * share) / 1_000:.1%}"
 
 
 def instant(value: datetime | None) -> str:

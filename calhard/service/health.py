@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from calhard.findings.severity import REGRESSION_SCALE
 from calhard.judge.status import STALE_SPACINGS
+from calhard.report.words import percent
 from calhard.schema import MICROSECONDS_PER_HOUR
 from calhard.service.instants import instant
 from calhard.service.judgement import Judgement
@@ -59,9 +60,7 @@ def health_of(
 
 
 def _warned(warning: EarlyWarning) -> str:
-    return (
-        f"{warning.warning_level} warning of {warning.metric}: risk of a breach {warning.risk:.0%}"
-    )
+    return f"{warning.warning_level} warning of {warning.metric}: risk of a breach {percent(warning.risk, 0)}"
 
 
 def _blind(judgement: Judgement, timestamp: NDArray[np.int64], silence_us: int) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from calhard.report import regression_report, terminal_summary, weekly_slo_report
-from calhard.report.words import budget
+from calhard.report.words import budget, covered, percent
 from tests.findings.tables import regressions, violations
 from tests.report.nights import eventful, incident, night, summary
 
@@ -116,3 +116,32 @@ def test_the_terminal_shows_the_verdict_the_most_urgent_and_where_to_look():
 def test_the_terminal_counts_the_incidents_it_does_not_show():
     table = pa.concat_tables([incident(title=f"m{i}: aece") for i in range(12)])
     assert "… and 2 more incidents" in terminal(night({"incidents": table}))
+
+
+@pytest.mark.parametrize(
+    ("share", "digits", "text"),
+    [
+        (1.0, 1, "100.0%"),
+        (0.99996, 1, "99.9%"),
+        (0.999, 0, "99%"),
+        (0.99996, 2, "99.99%"),
+        (0.9167, 1, "91.7%"),
+        (0.0, 1, "0.0%"),
+    ],
+)
+def test_a_share_below_1_never_reads_as_100_percent(share, digits, text):
+    assert percent(share, digits) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(11 / 12, "91.6%"), (0.98996, "98.9%"), (0.99996, "99.9%"), (1.0, "100.0%")]
+)
+def test_the_coverage_of_a_night_reads_the_same_wherever_it_is_told(share, text):
+    about = summary(share=share, healthy=share >= 0.99, regressions=1, incidents=1)
+    console = Console(file=io.StringIO(), width=200)
+    terminal_summary(night(about=about), console)
+    told = console.file.getvalue() + weekly_slo_report(night(about=about))
+    assert covered(share) == text
+    assert told.count(text) == (4 if share < 0.99 else 2)  # in the sentence too, told twice
+    assert f"Coverage {text}: " in told
+    assert f"Coverage: {text}" in told
