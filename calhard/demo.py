@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import which
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -52,9 +54,15 @@ class Demo:
                 f"The page      {night / 'report.html'}",
                 f"The texts     {night / 'weekly_slo_report.txt'}, regression_report.txt",
                 f"The evidence  {night / 'evidence.parquet'} (one row per series)",
-                f"Again         calhard report {self.out}",
+                f"Again         {_command()} report {self.out}",
             ]
         )
+
+
+def _command() -> str:
+    """What to type for calhard: its path where the shell would not find it, such as in a venv."""
+    beside = Path(sys.executable).with_name("calhard")
+    return "calhard" if which("calhard") or not beside.exists() else str(beside)
 
 
 def run_demo(out: Path, *, progress: Progress | None = None) -> Demo:

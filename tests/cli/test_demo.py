@@ -50,6 +50,21 @@ def test_the_demo_tells_the_truth_beside_what_was_found(demo):
     )
 
 
+def test_the_demo_ends_with_a_command_that_the_shell_finds(demo, tmp_path, monkeypatch):
+    def command():
+        return re.search(r"^Again +(\S+) report ", demo.told(), re.MULTILINE)[1]
+
+    script = tmp_path / "venv" / "calhard"
+    script.parent.mkdir()
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(script.with_name("python")))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert command() == str(script)
+    monkeypatch.setenv("PATH", str(script.parent))
+    assert command() == "calhard"
+
+
 def test_the_demo_can_be_run_again_in_the_same_place_and_every_path_it_names_is_there(
     run, tmp_path
 ):
