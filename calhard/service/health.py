@@ -60,7 +60,8 @@ def health_of(
 
 
 def _warned(warning: EarlyWarning) -> str:
-    return f"{warning.warning_level} warning of {warning.metric}: risk of a breach {percent(warning.risk, 0)}"
+    risk = percent(warning.risk, 0)
+    return f"{warning.warning_level} warning of {warning.metric}: risk of a breach {risk}"
 
 
 def _blind(judgement: Judgement, timestamp: NDArray[np.int64], silence_us: int) -> list[str]:
