@@ -99,7 +99,6 @@ def command(
     from calhard.engines import LocalEngine
     from calhard.history import History, read_baseline
     from calhard.pipeline import run_audit
-    from calhard.report.words import enumerated
     from calhard.store import open_night
 
     _refuse(
@@ -132,11 +131,18 @@ def command(
             input_sha256=History.open(history, plan).fingerprint(),
         )
         if other or not quiet:
-            done = "published already" + (f", {enumerated(other)}" if other else "")
-            click.echo(f"night {report.night} is {done}; --force audits it again", err=True)
+            _tell_published(report.night, other)
     if as_json or not quiet or report.exit_code:
         show_night(open_night(out, report.night), as_json=as_json)
     return 0 if exit_zero and report.exit_code == 1 else report.exit_code
+
+
+def _tell_published(night: str, other: list[str]) -> None:
+    """Say that a night was not audited again, and what it was made of that is another now."""
+    from calhard.report.words import enumerated
+
+    done = "published already" + (f", {enumerated(other)}" if other else "")
+    click.echo(f"night {night} is {done}; --force audits it again", err=True)
 
 
 def _refuse(*options: tuple[str, bool, str]) -> None:
