@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from calhard.assess.columns import NIGHTS, Columns, to_columns
 from calhard.assess.windows import CADENCES
+from calhard.judge.names import FORECAST
 from calhard.judge.pinned import PINNED, REFERENCE
 from calhard.judge.ruling import Ruling
 from calhard.judge.selection import JUMP, combine, deflated, effects, is_worse, kinds
@@ -134,7 +135,7 @@ def evidence_batch(
     effect, change, onset = effects(columns, head, kind)
     worse = _worse(columns, kind, change, ruling)
     jumped = verdict.confirmed(ruling.plan.regression) & (kind == JUMP)
-    columns = columns | {name: np.where(jumped, np.nan, columns[name]) for name in _FORECAST}
+    columns = columns | {name: np.where(jumped, np.nan, columns[name]) for name in FORECAST}
     group = columns["group"]
     fields = {
         **_keys(groups, group, columns, ruling),
@@ -197,16 +198,6 @@ def _keys(
     }
 
 
-_FORECAST = (
-    "predicted_value",
-    "interval_low",
-    "interval_high",
-    "risk",
-    "breach_day",
-    "breach_earliest_day",
-    "breach_latest_day",
-)
-"""What the line through both windows tells; nothing once a step has parted them."""
 _COUNTS = ("n_reference", "n_analysis", "n_night", "n_missing", "n_bad")
 _DAYS = {
     "last_timestamp": "last_day",

@@ -37,6 +37,16 @@ _KNOWN = (
     "failed_day",
     "short",
 )
+FORECAST = (
+    "predicted_value",
+    "interval_low",
+    "interval_high",
+    "risk",
+    "breach_day",
+    "breach_earliest_day",
+    "breach_latest_day",
+)
+"""What the line through both windows tells; nothing once a step has parted them."""
 _PLAIN = (
     "reference_mean",
     "analysis_mean",
@@ -61,11 +71,5 @@ _PLAIN = (
     "baseline_value",
     "pinned",
     "tau_shift",
-    "predicted_value",
-    "interval_low",
-    "interval_high",
-    "risk",
-    "breach_day",
-    "breach_earliest_day",
-    "breach_latest_day",
+    *FORECAST,
 )
