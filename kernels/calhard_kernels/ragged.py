@@ -1,0 +1,118 @@
+"""Groups of unequal length, one after the other in flat arrays: sums, spreading, bisection.
+
+A segment is the rows start, start + 1, …, stop - 1 of a flat array. The order in which a segment's
+values are added is fixed by its length alone, so a sum does not depend, bit for bit, on what stands
+beside it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from calhard_kernels._array import Array, namespace
+
+FAN_IN = 8
+"""Values that one step of the portable sum adds up: log₈ of the longest segment steps in all."""
+
+
+def segment_sum(values: Array, start: Array, stop: Array) -> Array:
+    """Return the sum of ``values[start:stop]`` of every segment, (B,) float64; 0 where empty.
+
+    ``values`` (N,) float64. ``start``, ``stop`` (B,) int64: segments in ascending order that do not
+    overlap; there may be gaps between them. NaN and infinities stay within their segment. Pairwise
+    or nearly so: the rounding error grows with the logarithm of a segment's length.
+
+    NumPy: `numpy.add.reduceat`. Other namespaces: elementwise sums of eight rows each, repeated,
+    because the standard has no segmented sum and CuPy's ``add.reduceat`` subtracts cumulative sums,
+    which loses digits and lets a segment's bits depend on the rows before it.
+    """
+    if namespace(values) is np:
+        return _reduceat(values, start, stop)
+    return _by_eights(values, start, stop)
+
+
+def _reduceat(values: Array, start: Array, stop: Array) -> Array:
+    total = np.zeros(start.shape)
+    filled = np.flatnonzero(stop > start)  # reduceat gives an empty segment its first value
+    if not len(filled):
+        return total
+    begin, end = start[filled], stop[filled]
+    values = values[: end[-1]]
+    if np.array_equal(begin[1:], end[:-1]):
+        total[filled] = np.add.reduceat(values, begin)
+        return total
+    edges = np.stack([begin, end], axis=1).ravel()[:-1]  # what lies in the gaps is every other sum
+    total[filled] = np.add.reduceat(values, edges)[::2]
+    return total
+
+
+def _by_eights(values: Array, start: Array, stop: Array) -> Array:
+    """Sum neighbours within each segment, eight at a time, until one value is left of each."""
+    xp = namespace(values)
+    while start.shape[0] and int(xp.max(stop - start)) > 1:
+        pieces = (stop - start + (FAN_IN - 1)) // FAN_IN
+        offsets = offsets_of(pieces)
+        place = xp.arange(int(offsets[-1]), dtype=xp.int64) - spread(offsets[:-1], offsets)
+        begin = spread(start, offsets) + FAN_IN * place
+        end = spread(stop, offsets)
+        total = xp.zeros(begin.shape, dtype=xp.float64)
+        for k in range(FAN_IN):
+            total = total + _taken(values, begin + k, end)
+        values, start, stop = total, offsets[:-1], offsets[1:]
+    return _taken(values, start, stop)
+
+
+def _taken(values: Array, row: Array, stop: Array) -> Array:
+    """Return ``values[row]`` where row < stop, and 0 beyond."""
+    xp = namespace(values)
+    if not values.shape[0]:
+        return xp.zeros(row.shape, dtype=xp.float64)
+    found = xp.take(values, xp.minimum(row, xp.full_like(row, values.shape[0] - 1)), axis=0)
+    return xp.where(row < stop, found, xp.zeros_like(found))
+
+
+def offsets_of(count: Array) -> Array:
+    """Return the offsets (G + 1,) of groups of ``count`` (G,) int64 rows: 0 and running sums."""
+    return namespace(count).cumulative_sum(count, include_initial=True)
+
+
+def spread(per_group: Array, offsets: Array) -> Array:
+    """Return each group's value at each of its rows, (N,); ``per_group`` (G,), any dtype."""
+    xp = namespace(per_group, offsets)
+    if xp is np:
+        return np.repeat(per_group, np.diff(offsets))
+    return xp.take(per_group, group_of(offsets), axis=0)
+
+
+def group_of(offsets: Array) -> Array:
+    """Return the group of each row, (N,) int64; empty groups have none."""
+    xp = namespace(offsets)
+    if xp is np:
+        return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    row = xp.arange(int(offsets[-1]), dtype=xp.int64)  # CuPy repeats by numbers of the host only
+    return xp.searchsorted(offsets[1:], row, side="right")
+
+
+def first_row(values: Array, start: Array, stop: Array, bound: Array, strict: bool) -> Array:
+    """Return the first row of each segment whose value reaches a bound; ``stop`` if none does.
+
+    Shape (Q,) int64: the least row r in [start, stop) with ``values[r] >= bound``, or
+    ``values[r] > bound`` if ``strict``. ``values`` (N,) ascend within every segment; ``start``,
+    ``stop`` (Q,) int64 in any order, overlapping or not; ``bound`` (Q,) float64. Bisection of all
+    queries at once: log₂ of the longest segment steps, whatever the number of rows.
+    """
+    xp = namespace(values)
+    low, high = start, stop
+    for _ in range(_steps(stop - start)):
+        middle = (low + high) // 2
+        value = xp.take(values, xp.minimum(middle, xp.full_like(middle, values.shape[0] - 1)))
+        before = (low < high) & ((value <= bound) if strict else (value < bound))
+        high = xp.where(before, high, middle)
+        low = xp.where(before, middle + 1, low)
+    return low
+
+
+def _steps(length: Array) -> int:
+    """Halvings until nothing is left of the longest segment."""
+    xp = namespace(length)
+    return int(xp.max(length)).bit_length() if length.shape[0] else 0
