@@ -2,6 +2,7 @@
 
 from calhard.plan.bounds import MetricSpec, Override, Thresholds
 from calhard.plan.duration import Window, parse_duration
+from calhard.plan.measuring import Measure
 from calhard.plan.model import AuditPlan
 from calhard.plan.problems import PlanError, Problem
 from calhard.plan.secret import Secret
@@ -12,6 +13,7 @@ from calhard.plan.write import plan_to_toml
 __all__ = [
     "Alerts",
     "AuditPlan",
+    "Measure",
     "MetricSpec",
     "Override",
     "PlanError",

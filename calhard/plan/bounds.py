@@ -101,6 +101,7 @@ class Override(Section):
     merged_bin_warn_threshold: Share | None = None
     merged_bin_fail_threshold: Share | None = None
     min_effect_size: float | None = Field(None, ge=0)
+    c_hat: Positive | None = None
 
     def matching(self, model_ids: Sequence[str], class_ids: Sequence[str]) -> NDArray[np.bool_]:
         """Return which (model, class) pairs match, shape (G,)."""

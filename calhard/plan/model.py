@@ -21,6 +21,7 @@ from pydantic import (
 
 from calhard.plan.bounds import BOUNDS, MetricSpec, Override, Thresholds, impossible_bounds
 from calhard.plan.globs import matched
+from calhard.plan.measuring import Measure
 from calhard.plan.rules import Broken, refuse
 from calhard.plan.secret import masked, sealed
 from calhard.plan.sections import Alerts, Regression, Section, Slos, Storage, Windows
@@ -91,6 +92,7 @@ class AuditPlan(Section):
     overrides: Annotated[tuple[Override, ...], Field(strict=False)] = Field(
         (), description="other bounds for models and classes that match; later wins"
     )
+    measure: Measure = Measure()
     storage: Storage = Storage()
     mlflow: Sealed = Field({}, description="where nights are published")
     routes: Sealed = Field({}, description="whom alerts reach")
@@ -151,6 +153,10 @@ class AuditPlan(Section):
         """Return the least effect size of each (model, class), in reference sd, shape (G,)."""
         return self._resolved(self.regression, "min_effect_size", model_ids, class_ids)
 
+    def c_hats_for(self, model_ids: Sequence[str], class_ids: Sequence[str]) -> Floats:
+        """Return ĉ of each (model, class), the confidence factor of its τ, shape (G,)."""
+        return self._resolved(self.measure, "c_hat", model_ids, class_ids)
+
     def retired(self, model_ids: Sequence[str]) -> NDArray[np.bool_]:
         """Return which models ``retired_models`` names, even where they are expected; shape (G,).
 
@@ -205,10 +211,11 @@ class AuditPlan(Section):
     def sha256(self) -> str:
         """Return a hash of everything that can change a night's results.
 
-        Who is told (alerts, routes, mlflow) and every secret are left out.
+        Who is told (alerts, routes, mlflow), how a history was measured and every secret are left
+        out.
         """
         settings = self.model_dump(
-            mode="json", by_alias=True, exclude={"alerts", "mlflow", "routes"}
+            mode="json", by_alias=True, exclude={"alerts", "measure", "mlflow", "routes"}
         )
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 

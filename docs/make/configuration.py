@@ -9,7 +9,7 @@ from calhard.plan import AuditPlan
 from calhard.plan.write import toml_key, toml_value
 
 TABLE = "calibration.hardening"
-SECTIONS = ("slos", "windows", "regression", "storage", "alerts")
+SECTIONS = ("slos", "windows", "regression", "measure", "storage", "alerts")
 NAMES = {"integer": "integer", "number": "number", "string": "text", "boolean": "true or false"}
 LIMITS = {
     "minimum": "≥",

@@ -3,6 +3,7 @@
 from hypothesis import strategies as st
 
 from calhard.plan import AuditPlan, MetricSpec, Override, Window
+from calhard.plan.measuring import Measure
 from calhard.plan.secret import MASK
 from calhard.plan.sections import Alerts, Regression, Slos, Storage, Windows
 from calhard.schema import HEADS
@@ -112,6 +113,14 @@ plans = st.builds(
     columns=st.dictionaries(st.sampled_from(["model_id", "aece", "tau"]), TEXTS),
     metrics=st.dictionaries(TEXTS.map("m {}".format), metrics(), max_size=2),
     overrides=st.lists(overrides, max_size=3).map(tuple),
+    measure=st.builds(
+        Measure,
+        clamp_low=st.floats(0.0, 0.4),
+        min_bin=st.integers(1, 10**9),
+        c_hat=st.floats(0.1, 9.0),
+        whole_model=st.sampled_from(["auto", "top_label", "pooled", "none"]),
+        extras=st.permutations(["smooth_ece", "ecce", "spiegelhalter"]).map(tuple),
+    ),
     storage=st.builds(Storage, keep=st.sampled_from(["all", "flagged"]), coverage_bound=SHARES),
     mlflow=st.dictionaries(TEXTS, TEXTS | st.integers(-9, 9) | st.booleans(), max_size=2),
     routes=st.dictionaries(TEXTS, st.dictionaries(TEXTS, st.lists(TEXTS)), max_size=2),

@@ -56,7 +56,7 @@ CHANGES = {
     "columns": {"model_id": '"model"'},
     "metrics.brier": {"bound": '"zero"'},
 }
-UNTOLD = {"alerts", "mlflow", "routes", "overrides", "metrics"}
+UNTOLD = {"alerts", "measure", "mlflow", "routes", "overrides", "metrics"}
 SECTIONS = {"slos": Slos, "windows": Windows, "regression": Regression, "storage": Storage}
 
 
