@@ -1,121 +1,106 @@
-"""Predictions as arrays: columns checked, keys and times known, unusable scores marked."""
+"""Predictions as arrays: whose they are, when they were made, and what may be done with each."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from calhard.errors import InputError
-from calhard.history.convert import (
-    ColumnError,
-    is_instant,
-    is_number,
-    is_text,
-    to_floats,
-    to_microseconds,
-    to_text,
-    value_type,
-)
+from calhard.history.ids import Bools, Codes, Floats, Ints
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+States = NDArray[np.int8]
 
-PREDICTIONS = ("model_id", "class_id", "timestamp", "score", "label")
+USED, OUT_OF_RANGE, MISMATCH, UNLABELLED, MISSING, MASKED, BAD_LABEL, WEIGHTLESS = range(8)
+"""What becomes of a row; every row has one state.
+
+- ``USED``: score and label in [0, 1], a weight above 0, not masked.
+- ``OUT_OF_RANGE``: a score was reported that is no probability: not finite or outside [0, 1].
+- ``MISMATCH``: the mask and the row contradict each other: true, and score or label is missing;
+  false, and both are there.
+- ``UNLABELLED``: no label yet, and no mask.
+- ``MISSING``: no score, and no mask.
+- ``MASKED``: the mask is false, and score or label is missing.
+- ``BAD_LABEL``: a label that is not finite or outside [0, 1].
+- ``WEIGHTLESS``: a weight of 0.
+"""
+NO_EXAMPLE = -1
+"""The example of a row that names none."""
 
 
 @dataclass(frozen=True, slots=True)
 class PredictionRows:
-    """The columns of predictions as arrays; NaN where a score or a label is null."""
+    """Rows with a usable key and timestamp, in any order; R of them, all arrays of shape (R,).
 
-    model: pa.DictionaryArray
-    class_: pa.DictionaryArray
+    ``score`` and ``label`` are NaN where null and as reported where they are no probability;
+    −0.0 is 0.0.
+    """
+
+    pair: Codes
+    """int32 codes of (model_id, class_id) in `calhard.history.ids.Keys`."""
     timestamp: Ints
+    """int64, microseconds since 1970 UTC."""
     score: Floats
     label: Floats
-    violates: Bools
-    """Scores that were reported and are no probability."""
+    weight: Floats | None
+    """float64 ≥ 0, finite; None: all 1."""
+    state: States
+    example: Ints | None
+    """int64 ≥ 0, equal for equal ``example_id``, in any file and process; `NO_EXAMPLE` without."""
+    tags: Mapping[str, Codes]
+    """By tag, int32 codes of its words in `Keys`; −1 where there is none."""
 
-    @property
-    def in_range(self) -> Bools:
-        """Rows whose score is a probability."""
-        return ~np.isnan(self.score) & ~self.violates
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.pair)
 
-    @classmethod
-    def of(cls, table: pa.Table) -> PredictionRows:
-        """Return the rows of a table of predictions.
-
-        Raises
-        ------
-        InputError
-            A column is missing or holds no such values, or a row has no key or no timestamp.
-        """
-        missing = [name for name in PREDICTIONS if name not in table.schema.names]
-        if missing:
-            there = ", ".join(table.schema.names[:12])
-            raise InputError(
-                f'predictions: column "{missing[0]}" is missing; found {there}; '
-                f"rename yours: table.rename_columns(...)"
-            )
-        stamp = _known("timestamp", _microseconds(table))
-        score = _numbers(table, "score")
-        values = _floats(score)
-        reported = np.asarray(score.is_valid().to_numpy(zero_copy_only=False), np.bool_)
-        probability = (values >= 0.0) & (values <= 1.0)
-        return cls(
-            _ids(table, "model_id"),
-            _ids(table, "class_id"),
-            stamp.to_numpy(),
-            values,
-            _floats(_numbers(table, "label")),
-            reported & ~probability,
+    def take(self, which: Ints | Bools | slice) -> PredictionRows:
+        """Return some of the rows."""
+        return PredictionRows(
+            self.pair[which],
+            self.timestamp[which],
+            self.score[which],
+            self.label[which],
+            None if self.weight is None else self.weight[which],
+            self.state[which],
+            None if self.example is None else self.example[which],
+            {name: codes[which] for name, codes in self.tags.items()},
         )
 
 
-def _ids(table: pa.Table, name: str) -> pa.DictionaryArray:
-    column = _known(name, table[name].combine_chunks())
-    kind = value_type(column.type)
-    if not (is_text(kind) or pa.types.is_integer(kind)):
-        raise _unusable(name, kind, "text or integers")
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()  # its dictionary may hold a word twice
-    return to_text(column)
+def concatenate(parts: Sequence[PredictionRows]) -> PredictionRows:
+    """Return all rows of some parts, in order; the parts have the same tags, and there is one.
 
-
-def _known(name: str, column: pa.Array) -> pa.Array:
-    if column.null_count:
-        row = pc.index(column.is_null(), value=True).as_py() + 1
-        raise InputError(f'predictions: column "{name}", row {row}: null; give every row one')
-    return column
-
-
-def _microseconds(table: pa.Table) -> pa.Array:
-    column = table["timestamp"].combine_chunks()
-    if not is_instant(column.type):
-        raise _unusable("timestamp", column.type, "timestamps, dates or seconds since 1970")
-    try:
-        return to_microseconds(column, None)
-    except ColumnError as e:
-        raise InputError(f'predictions: column "timestamp": {e.reason}; {e.remedy}') from e
-
-
-def _numbers(table: pa.Table, name: str) -> pa.Array:
-    column = table[name].combine_chunks()
-    if not (is_number(column.type) or pa.types.is_boolean(column.type)):
-        raise _unusable(name, column.type, "numbers")
-    return to_floats(column)
-
-
-def _unusable(name: str, kind: pa.DataType, expected: str) -> InputError:
-    return InputError(
-        f'predictions: column "{name}" holds {kind}; expected {expected}; '
-        f'cast it, for example with pyarrow: table["{name}"].cast(...)'
+    Where only some parts have weights or examples, the rows of the others weigh 1 and name none.
+    """
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    return PredictionRows(
+        np.concatenate([p.pair for p in parts]),
+        np.concatenate([p.timestamp for p in parts]),
+        np.concatenate([p.score for p in parts]),
+        np.concatenate([p.label for p in parts]),
+        _filled([p.weight for p in parts], parts, 1.0),
+        np.concatenate([p.state for p in parts]),
+        _filled([p.example for p in parts], parts, NO_EXAMPLE),
+        {name: np.concatenate([p.tags[name] for p in parts]) for name in first.tags},
     )
 
 
-def _floats(column: pa.Array) -> Floats:
-    return np.asarray(column.to_numpy(zero_copy_only=False), np.float64)
+def _filled(
+    columns: Sequence[Any], parts: Sequence[PredictionRows], default: float
+) -> NDArray[Any] | None:
+    """Join columns that some parts lack; None where all do."""
+    there = [column for column in columns if column is not None]
+    if not there:
+        return None
+    kind = there[0].dtype
+    return np.concatenate(
+        [
+            np.full(len(part), default, kind) if column is None else column
+            for column, part in zip(columns, parts, strict=True)
+        ]
+    )
