@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from calhard.errors import InputError
 from calhard.measure import period_history
-from calhard.measure.periods import HISTORY
+from calhard.measure.in_memory import HISTORY
 from tests.measure.literal import naive_aece, naive_dece
 
 DAY = datetime(2026, 3, 4, tzinfo=UTC)  # a Wednesday
