@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.fs as pafs
 from pyarrow import csv
 
-from calhard.history.columns import FOLDER_KEYS, VERSION
+from calhard.history.columns import NAMES
 from calhard.history.convert import ColumnError, is_text
 from calhard.history.files import FAULTS, HistoryFile
 
@@ -120,18 +120,21 @@ def csv_schema(
     file: HistoryFile,
     schema: pa.Schema,
     mapping: Mapping[str, str],
-    metrics: Sequence[str],
+    numbers: Sequence[str],
+    texts: Sequence[str] = NAMES,
 ) -> pa.Schema:
     """Return a CSV's schema with ids as text and metrics as numbers, whatever they look like.
+
+    ``numbers`` and ``texts`` are canonical names.
 
     Raises
     ------
     ColumnError
         The timestamps are text; the message names the first cell that is no timestamp.
     """
-    types = {mapping.get(name, name): pa.string() for name in (*FOLDER_KEYS, VERSION)}
+    types = {mapping.get(name, name): pa.string() for name in texts}
     time = mapping.get("timestamp", "timestamp")
     if schema.names.count(time) == 1 and is_text(schema.field(time).type):
         types[time] = _time_type(filesystem, file, time)
-    types |= {mapping.get(name, name): pa.float64() for name in (*metrics, "total_samples")}
+    types |= {mapping.get(name, name): pa.float64() for name in numbers}
     return pa.schema([pa.field(f.name, types.get(f.name, f.type)) for f in schema])

@@ -15,6 +15,8 @@ VERSION = "model_version"
 NOT_TAGS = frozenset((*KEY_COLUMNS, *OPTIONAL_COLUMNS)) - {VERSION}
 FOLDER_KEYS = ("model_id", "class_id")
 """Keys that a folder's name may carry in place of a column."""
+NAMES = (*FOLDER_KEYS, VERSION)
+"""Columns of names: text, whatever they look like."""
 
 
 @dataclass(frozen=True, slots=True)

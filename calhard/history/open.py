@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -16,14 +16,14 @@ import pyarrow.fs as pafs
 from calhard.assess.windows import SPARSE_ANALYSIS, SPARSE_REFERENCE, Clock
 from calhard.errors import InputError
 from calhard.history.account import RowAccount
-from calhard.history.batches import Unreadable, read_batches, read_schema
-from calhard.history.cells import check_separator, csv_schema
+from calhard.history.batches import Unreadable, read_batches
 from calhard.history.columns import ColumnPlan, plan_columns
 from calhard.history.convert import ColumnError
 from calhard.history.files import HistoryFile, list_files, open_source
 from calhard.history.footers import row_group_extents
 from calhard.history.ids import SOUND, Names
 from calhard.history.moment import newest_instant, no_instant
+from calhard.history.readable import file_schema, no_file, readable_files
 from calhard.history.shards import (
     Extent,
     Reach,
@@ -32,12 +32,9 @@ from calhard.history.shards import (
     gathered_shards,
     ordered_shards,
 )
-from calhard.report.names import display_name
 
 if TYPE_CHECKING:
     from calhard.plan import AuditPlan
-
-Found = list[tuple[HistoryFile, ColumnPlan]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +77,15 @@ class History:
         filesystem, root = open_source(source, filesystem)
         account = RowAccount()
         catalogue = list(plan.metric_catalogue())
-        found: Found = []
-        for file in list_files(filesystem, root):
-            try:
-                schema = _schema(filesystem, file, plan.columns, catalogue)
-                columns = plan_columns(schema, plan.columns, catalogue, dict(file.constants))
-            except ColumnError as e:
-                account.reject_file(file.name, e.reason, e.remedy)
-            else:
-                found.append((file, columns))
-        if plan.windows.timezone is None:
-            found = _of_one_clock(found, account)
+
+        def columns_of(file: HistoryFile) -> ColumnPlan:
+            schema = file_schema(filesystem, file, plan.columns, (*catalogue, "total_samples"))
+            return plan_columns(schema, plan.columns, catalogue, dict(file.constants))
+
+        files = list_files(filesystem, root)
+        found = readable_files(files, columns_of, plan.windows.timezone, account)
         if not found:
-            raise InputError(_no_file(os.fspath(source), account))
+            raise InputError(no_file(os.fspath(source), account, "audited"))
         present = {m for _, columns in found for m in columns.metrics}
         return cls(
             os.fspath(source),
@@ -197,42 +190,6 @@ class History:
         return digest.hexdigest()
 
 
-def _schema(
-    filesystem: pafs.FileSystem,
-    file: HistoryFile,
-    mapping: Mapping[str, str],
-    metrics: Sequence[str],
-) -> pa.Schema:
-    if not file.kind:
-        raise ColumnError(
-            "not Parquet (.parquet), Arrow IPC (.arrow) or CSV (.csv)",
-            "convert it; files whose names begin with _ are left alone",
-        )
-    try:
-        if file.kind == "csv":
-            check_separator(filesystem, file)
-        schema = read_schema(filesystem, file)
-    except Unreadable as e:
-        raise ColumnError(str(e), e.remedy) from e
-    return csv_schema(filesystem, file, schema, mapping, metrics) if file.kind == "csv" else schema
-
-
-def _of_one_clock(found: Found, account: RowAccount) -> Found:
-    """Refuse files of naive timestamps beside others that name their zone."""
-    zoned = next((file.name for file, columns in found if columns.aware), None)
-    if zoned is None:
-        return found
-    for file, columns in found:
-        if columns.aware is False:
-            account.reject_file(
-                file.name,
-                f'column "{columns.source["timestamp"]}" names no zone, but that of {zoned} does',
-                "write all with a zone, or name theirs: [calibration.hardening.windows] "
-                'timezone = "UTC"',
-            )
-    return [(file, columns) for file, columns in found if columns.aware is not False]
-
-
 def _counted(names: Names) -> dict[str, int]:
     """Rows of each usable name."""
     index = names.index[names.index >= 0]
@@ -243,14 +200,3 @@ def _counted(names: Names) -> dict[str, int]:
         if ok and count:
             found[word] += count
     return found
-
-
-def _no_file(source: str, account: RowAccount) -> str:
-    source = display_name(source, 200)
-    if not account.files:
-        return f"{source}: no Parquet, Arrow IPC or CSV file there"
-    lines = [f"{source}: none of {len(account.files)} file(s) can be audited"]
-    for path, told in sorted(account.files.items())[:10]:
-        reason, remedy = (display_name(text, 300) for text in told)
-        lines.append(f"  {display_name(path, 200)}: {reason}" + (f" — {remedy}" if remedy else ""))
-    return "\n".join(lines)
