@@ -64,11 +64,19 @@ def _by_eights(values: Array, start: Array, stop: Array) -> Array:
 
 def _taken(values: Array, row: Array, stop: Array) -> Array:
     """Return ``values[row]`` where row < stop, and 0 beyond."""
+    found = row_at(values, row)
+    return namespace(values).where(row < stop, found, 0.0)
+
+
+def row_at(values: Array, row: Array) -> Array:
+    """Return ``values[row]``, the nearest row's where there is no such row, and 0 of no rows.
+
+    ``values`` (N,) float64, ``row`` (Q,) int64.
+    """
     xp = namespace(values)
     if not values.shape[0]:
         return xp.zeros(row.shape, dtype=xp.float64)
-    found = xp.take(values, xp.minimum(row, xp.full_like(row, values.shape[0] - 1)), axis=0)
-    return xp.where(row < stop, found, xp.zeros_like(found))
+    return xp.take(values, xp.clip(row, 0, values.shape[0] - 1))
 
 
 def offsets_of(count: Array) -> Array:
@@ -105,7 +113,7 @@ def first_row(values: Array, start: Array, stop: Array, bound: Array, strict: bo
     low, high = start, stop
     for _ in range(_steps(stop - start)):
         middle = (low + high) // 2
-        value = xp.take(values, xp.minimum(middle, xp.full_like(middle, values.shape[0] - 1)))
+        value = row_at(values, middle)
         before = (low < high) & ((value <= bound) if strict else (value < bound))
         high = xp.where(before, high, middle)
         low = xp.where(before, middle + 1, low)
