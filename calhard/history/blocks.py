@@ -7,13 +7,13 @@ from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
-from scipy import sparse
 
 from calhard.history.account import DAMAGED, RowAccount
 from calhard.history.batches import Unreadable, read_batches
 from calhard.history.convert import ColumnError
 from calhard.history.groups import make_block, run_heads
 from calhard.history.ids import Ints, Keys
+from calhard.history.permutation import by_group
 from calhard.history.rows import Cleaner, Rows, concatenate
 from calhard.history.rules import Span
 from calhard.history.shards import Piece, Reading, ShardSpec
@@ -140,21 +140,12 @@ def _gathered(parts: list[Rows], keys: Keys) -> Iterator[Rows]:
     names = sorted(range(len(keys.pairs)), key=keys.pairs.__getitem__)
     rank = np.empty(len(names), np.int64)
     rank[names] = np.arange(len(names))
-    order = _permutation(rank[rows.pair], len(names))
+    order = by_group(rank[rows.pair], len(names))
     heads = run_heads(rows.pair[order])
     for begin, end in _cuts(heads, len(order)):
         chosen = rows.take(order[begin:end])
         inside = heads[(heads >= begin) & (heads < end)] - begin
         yield _in_time_order(chosen, inside)
-
-
-def _permutation(rank: Ints, groups: int) -> Ints:
-    """Stable order by group: column indices of a sparse matrix (group, row), a counting sort."""
-    size = len(rank)
-    matrix = sparse.csr_array(
-        (np.ones(size, np.int8), (rank, np.arange(size))), shape=(groups, size)
-    )
-    return matrix.indices.astype(np.int64)
 
 
 def _cuts(heads: Ints, size: int) -> Iterator[tuple[int, int]]:

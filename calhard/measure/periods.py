@@ -67,28 +67,28 @@ class Period:
         """Whether it is shorter than a day."""
         return self.width_us is not None and self.width_us < MICROSECONDS_PER_DAY
 
-    def starts(self, timestamp: Ints) -> Ints:
-        """Return the start of the period in which each instant lies; not for periods of rows."""
+    def number(self, timestamp: Ints) -> Ints:
+        """Return the number of the period in which each instant lies; not for periods of rows."""
         if self.months is not None:
-            return _of_month(_month(timestamp) // self.months * self.months)
+            months = timestamp.astype("datetime64[us]").astype("datetime64[M]").astype(np.int64)
+            return months // self.months
         if self.width_us is None:
-            raise TypeError("periods of rows have no start but that of their first row")
-        found: Ints = (timestamp - MONDAY) // self.width_us * self.width_us + MONDAY
-        return found
+            raise TypeError("a period of rows is told by rows, not by an instant")
+        return (timestamp - MONDAY) // self.width_us
+
+    def start(self, number: Ints) -> Ints:
+        """Return the instants at which numbered periods start; the end is the next one's start."""
+        if self.months is not None:
+            months = (number * self.months).astype("datetime64[M]")
+            return months.astype("datetime64[us]").astype(np.int64)
+        if self.width_us is None:
+            raise TypeError("a period of rows starts with its first row")
+        return number * self.width_us + MONDAY
+
+    def starts(self, timestamp: Ints) -> Ints:
+        """Return the start of the period in which each instant lies."""
+        return self.start(self.number(timestamp))
 
     def ends(self, start: Ints) -> Ints:
-        """Return the end of the periods that start there; not for periods of rows."""
-        if self.months is not None:
-            return _of_month(_month(start) + self.months)
-        if self.width_us is None:
-            raise TypeError("periods of rows end with their last row")
-        return start + self.width_us
-
-
-def _month(timestamp: Ints) -> Ints:
-    """Months since January 1970."""
-    return timestamp.astype("datetime64[us]").astype("datetime64[M]").astype(np.int64)
-
-
-def _of_month(month: Ints) -> Ints:
-    return month.astype("datetime64[M]").astype("datetime64[us]").astype(np.int64)
+        """Return the end of the periods that start there."""
+        return self.start(self.number(start) + 1)
