@@ -79,6 +79,8 @@ OPTIONAL_COLUMNS = (
     "model_version",
     "ingested_at",
 )
+PREDICTION_COLUMNS = ("score", "label", "weight", "mask", "example_id")
+"""The columns of predictions beside the keys; score and label are required."""
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 _SERIES = [("model_id", pa.string()), ("class_id", pa.string()), ("metric", pa.string())]
@@ -269,7 +271,7 @@ ACTIONS = pa.schema(
 
 COVERAGE = pa.schema(
     [
-        ("unit", _S),  # row, series, file, metric, model, baseline
+        ("unit", _S),  # row, series, file, metric, model, baseline, bin file, model-class
         (
             "outcome",
             _S,
@@ -296,6 +298,31 @@ def coverage_row(
     }
 
 
+RELIABILITY_WINDOWS = ("reference", "analysis")
+RELIABILITY = pa.schema(
+    [
+        ("model_id", _S),
+        ("class_id", _S),
+        ("window", _S),  # reference, analysis
+        ("cell", _I),  # 0 to 14: the fifteenth of [0, 1] in which the mean score lies
+        ("low", _F),  # lowest score in it
+        ("high", _F),  # highest score in it
+        ("count", _I),  # labels
+        ("weight", _F),  # sum of their weights
+        ("mean_score", _F),
+        ("mean_label", _F),  # the share that came true
+        ("effective_count", _F),  # equal weights that would scatter as much
+        ("band_low", _F),  # 95 % consistency band of mean_label
+        ("band_high", _F),
+        ("clamped", _I),  # labels whose score lies at the calibrator's bounds
+        ("merged", _I),  # bins that were too small and joined a neighbour
+        ("periods", _I),  # periods of the window that are pooled, the same in all its cells
+        ("first_period", TIMESTAMP),  # the start of the first one
+        ("last_period", TIMESTAMP),
+    ]
+)
+"""Cells of the reliability diagrams of the night's findings, where the history keeps bins."""
+
 NIGHT_TABLES: dict[str, pa.Schema] = {
     "evidence": EVIDENCE,
     "violations": VIOLATIONS,
@@ -306,6 +333,7 @@ NIGHT_TABLES: dict[str, pa.Schema] = {
     "incidents": INCIDENTS,
     "actions": ACTIONS,
     "coverage": COVERAGE,
+    "reliability": RELIABILITY,
 }
 """Every table of a published night; each is the file ``<name>.parquet``."""
 

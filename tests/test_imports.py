@@ -21,6 +21,7 @@ CORE = (
     "findings",
     "report",
     "explanation",
+    "reliability",
     "service",
     "errors",
     "_version",

@@ -10,6 +10,8 @@ ROWS = {
     "coverage": "reason for which something was or was not audited",
     "evidence": "series, whether anything was found or not",
     "actions": "runbook action; empty in this version",
+    "reliability": "cell of a reliability diagram of a model and class with a finding; without a "
+    "row where the history keeps no bins beside it",
 }
 
 SHARED = {
@@ -97,7 +99,8 @@ COLUMNS = {
         "nights_violated": "those among them with a violated SLO",
     },
     "coverage": {
-        "unit": "`row`, `series`, `file`, `metric`, `model` or `baseline`",
+        "unit": "`row`, `series`, `file`, `metric`, `model`, `baseline`, `bin file` or "
+        "`model-class`",
         "outcome": "what became of it",
         "reason": "why",
         "count": "how many",
@@ -163,5 +166,24 @@ COLUMNS = {
         "verification": "how its effect is checked",
         "rollback_plan": "how it is undone",
         "escalation": "who is asked next",
+    },
+    "reliability": {
+        "window": "`reference` or `analysis`",
+        "cell": "0 to 14: the fifteenth of [0, 1] in which the mean score lies",
+        "low": "the lowest score in it",
+        "high": "the highest score in it",
+        "count": "labels in it",
+        "weight": "the sum of their weights",
+        "mean_score": "their weighted mean score",
+        "mean_label": "their weighted mean label: the share that came true",
+        "effective_count": "how many equal weights would scatter as much",
+        "band_low": "lower end of the 95 % consistency band: where `mean_label` would lie if the "
+        "scores were calibrated",
+        "band_high": "upper end of it",
+        "clamped": "labels whose score lies at the calibrator's bounds",
+        "merged": "bins that were too small and joined a neighbour",
+        "periods": "periods of the window that are pooled; the same in all its cells",
+        "first_period": "the start of the first one",
+        "last_period": "the start of the last one",
     },
 }
