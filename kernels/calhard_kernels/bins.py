@@ -130,11 +130,11 @@ def _numbers(bins: Array) -> Array:
 def _bins(o: Outcomes, asked: Array, starts: Array) -> Bins:
     """Drop the empty bins and sum the rows of the others; a bin ends where the next begins."""
     xp = namespace(o.score)
-    stops = xp.concat([starts[1:], o.offsets[-1:]])
+    edges = xp.concat([starts, o.offsets[-1:]])
     bins = offsets_of(asked)
-    held = xp.nonzero(stops > starts)[0]
+    held = xp.nonzero(edges[1:] > edges[:-1])[0]
     group = xp.take(group_of(bins), held)
-    start, stop = xp.take(starts, held), xp.take(stops, held)
+    start, stop = xp.take(edges, held), xp.take(edges, held + 1)
     weight, squares, score, label = _sums(o, start, stop)
     return Bins(
         offsets=xp.searchsorted(group, xp.arange(bins.shape[0], dtype=xp.int64)),

@@ -18,6 +18,9 @@ SMALLEST_BIN = 3
 C_HAT = 1.5
 TAU_FLOOR = 0.015
 
+ROUNDING = 1e-12
+"""A mean gap within this of 0 is 0."""
+
 FEWEST_EFFECTIVE_ROWS = 1.5
 """A bin worth fewer rows than this says nothing of its label's variance."""
 
@@ -37,9 +40,9 @@ def calibration_error(o: Outcomes, bins: Bins) -> Estimate:
     `equal_mass` bins, DECE over `equal_width` bins. NaN for a group without rows.
 
     ``standard_error`` by the delta method with the bins held fixed: row i moves the value by
-    w_i ψ_i / Σ w, ψ_i = ±(s_i − y_i) − value with the sign of its bin's gap (+ where that is 0, so
-    that a balanced bin does not pass for a certain one); the error is √(Σ w² ψ²) / Σ w. NaN with
-    fewer than 2 rows.
+    w_i ψ_i / Σ w, ψ_i = ±(s_i − y_i) − value with the sign of its bin's gap (+ where that is 0 to
+    rounding, so that a balanced bin does not pass for a certain one, and no bit of a sum decides);
+    the error is √(Σ w² ψ²) / Σ w. NaN with fewer than 2 rows.
 
     The error is honest where the gaps are larger than their noise. Where a bin is calibrated its
     sign is noise: |gap| then scatters less than gap, and the error is too large, by
@@ -52,8 +55,8 @@ def calibration_error(o: Outcomes, bins: Bins) -> Estimate:
     weight = bins.group_weight
     value = bins.total(xp.abs(bins.gap)) / weight
     of_bin = xp.take(value, bins.group)
-    shift = xp.where(bins.gap < 0, -of_bin, of_bin)
-    # the sign of ψ is lost in its square, so it is put on the value, once a bin
+    # ψ² = (s − y ∓ value)²: the sign is put on the value, once a bin
+    shift = xp.where(bins.gap < -ROUNDING * bins.weight, -of_bin, of_bin)
     rows = o.score - o.label
     rows -= spread(shift, _row_offsets(bins))
     if o.weight is not None:
