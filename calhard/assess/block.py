@@ -96,8 +96,8 @@ def _missing(values: Array, whole: Windows) -> Array:
 
 def _assess_metric(block: SeriesBlock, windows: Windows, metric: Metric, rules: Rules) -> Columns:
     ragged = sound_values(block.values[metric.name], metric, windows)
-    as_of = rules.clock.as_of
-    columns = _counts(block, windows, ragged, as_of)
+    cut = rules.clock.cut
+    columns = _counts(block, windows, ragged, cut)
     if metric.is_count:
         columns |= _count_columns(ragged, block.timestamp, rules.clock)
     enough = (ragged.n_reference >= rules.min_reference) & (ragged.n_analysis >= rules.min_analysis)
@@ -108,21 +108,20 @@ def _assess_metric(block: SeriesBlock, windows: Windows, metric: Metric, rules: 
     for cadence in np.unique(windows.cadence[tested]):
         groups = np.flatnonzero(tested & (windows.cadence == cadence))
         weights = block.total_samples if weighed else None
-        cut = panels(ragged, block.timestamp, weights, groups, full[groups], as_of)
-        for panel in cut:
+        for panel in panels(ragged, block.timestamp, weights, groups, full[groups], cut):
             part = accumulate(panel, metric, int(cadence), rules.heads)
             if weighed:
                 part |= slo_columns(panel, rules.clock.night_days)
             _scatter(columns, part, panel.series, len(block))
     if not metric.is_count:
         short = ~enough & (ragged.n_reference >= LEAST_SPREAD) & (ragged.n_analysis > 0)
-        for panel in panels(ragged, block.timestamp, None, np.flatnonzero(short), False, as_of):
+        for panel in panels(ragged, block.timestamp, None, np.flatnonzero(short), False, cut):
             spread = moments(panel.x[:, panel.reference], panel.mask(panel.reference))
             _scatter(columns, pack("raw_a", spread), panel.series, len(block))
     return columns
 
 
-def _counts(block: SeriesBlock, windows: Windows, ragged: Ragged, as_of: int) -> Columns:
+def _counts(block: SeriesBlock, windows: Windows, ragged: Ragged, cut: int) -> Columns:
     """What is known of every series, however short: sizes, defects, the latest value."""
     size, time = len(block), block.timestamp
     some = ragged.stop > ragged.start
@@ -140,20 +139,20 @@ def _counts(block: SeriesBlock, windows: Windows, ragged: Ragged, as_of: int) ->
         "n_night": (ragged.stop - ragged.night).astype(np.float64),
         "bad_reference": ragged.bad_reference.astype(np.float64),
         "bad_analysis": ragged.bad_analysis.astype(np.float64),
-        "first_bad_day": _days(time, ragged.first_bad, ragged.first_bad >= 0, as_of),
+        "first_bad_day": _days(time, ragged.first_bad, ragged.first_bad >= 0, cut),
         "last_value": np.where(some, value, np.nan),
-        "last_day": _days(time, row, some, as_of),
-        "reference_day": _day_of(ragged, ragged.start, ragged.split, time, as_of),
-        "analysis_day": _day_of(ragged, ragged.split, ragged.stop, time, as_of),
+        "last_day": _days(time, row, some, cut),
+        "reference_day": _day_of(ragged, ragged.start, ragged.split, time, cut),
+        "analysis_day": _day_of(ragged, ragged.split, ragged.stop, time, cut),
     }
 
 
-def _day_of(ragged: Ragged, begin: Array, end: Array, time: Array, as_of: int) -> Array:
+def _day_of(ragged: Ragged, begin: Array, end: Array, time: Array, cut: int) -> Array:
     """Day of the first value of a window; NaN for an empty one."""
     some = begin < end
     place = np.where(some, begin, 0)
     row = place if ragged.row is None or not len(ragged.row) else ragged.row[place]
-    return _days(time, row, some, as_of)
+    return _days(time, row, some, cut)
 
 
 def _count_columns(ragged: Ragged, time: Array, clock: Clock) -> Columns:
@@ -161,14 +160,14 @@ def _count_columns(ragged: Ragged, time: Array, clock: Clock) -> Columns:
     owner, place = _analysis_rows(ragged)
     row = place if ragged.row is None else ragged.row[place]
     value, size = ragged.value[place], len(ragged.start)
-    night = np.floor((clock.as_of - time[row]) / (clock.as_of - clock.night)).astype(np.int64)
+    night = np.floor((clock.cut - time[row]) / (clock.cut - clock.night)).astype(np.int64)
     columns = {f"night_mean_{k}": _totals(owner, value, night == k, size) for k in range(NIGHTS)}
     event = np.full(size, np.iinfo(np.int64).max)
     np.minimum.at(event, owner[value > 0], time[row[value > 0]])
     bad = np.flatnonzero(ragged.first_bad >= 0)
     np.minimum.at(event, bad, time[ragged.first_bad[bad]])
     happened = event < np.iinfo(np.int64).max
-    day = (np.where(happened, event, clock.as_of) - clock.as_of) / MICROSECONDS_PER_DAY
+    day = (np.where(happened, event, clock.cut) - clock.cut) / MICROSECONDS_PER_DAY
     return columns | {
         "total_week": np.bincount(owner, weights=value, minlength=size),
         "first_bad_day": np.where(happened, day, np.nan),
@@ -190,10 +189,10 @@ def _totals(owner: Array, value: Array, chosen: Array, size: int) -> Array:
     return np.where(seen > 0, total, np.nan)
 
 
-def _days(timestamp: Array, row: Array, known: Array, as_of: int) -> Array:
+def _days(timestamp: Array, row: Array, known: Array, cut: int) -> Array:
     if not len(timestamp):
         return np.full(len(row), np.nan)
-    days = (timestamp[np.where(known, row, 0)] - as_of) / MICROSECONDS_PER_DAY
+    days = (timestamp[np.where(known, row, 0)] - cut) / MICROSECONDS_PER_DAY
     return np.where(known, days, np.nan)
 
 

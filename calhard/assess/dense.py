@@ -17,7 +17,7 @@ _SLOT_WIDTHS = tuple(h * MICROSECONDS_PER_HOUR for h in (1, 2, 3, 4, 6, 8, 12, 2
 
 def slot_width(clock: Clock) -> int:
     """Return the width to which denser series are aggregated so that both windows fit, in µs."""
-    span = clock.as_of - clock.reference
+    span = clock.cut - clock.reference
     fitting = [width for width in _SLOT_WIDTHS if span <= width * clock.max_slots]
     return fitting[0] if fitting else -(-span // clock.max_slots)
 
@@ -25,21 +25,21 @@ def slot_width(clock: Clock) -> int:
 def aggregate_dense(block: SeriesBlock, clock: Clock, metrics: Mapping[str, Metric]) -> SeriesBlock:
     """Return the block with groups of more than ``max_slots`` rows in the windows aggregated.
 
-    Slots are aligned to as_of: slot k holds (as_of − (k + 1)·width, as_of − k·width] and carries
-    the newest timestamp in it, the mean of its values (the sum of what counts events) and the sum
-    of its ``total_samples``, unknown where one of them is. One value that is not finite or outside
-    its metric's range makes the slot `NOT_FINITE`: a mean would hide it. Other groups are left
-    alone.
+    Slots are aligned to the clock's cut T: slot k holds (T − (k + 1)·width, T − k·width] and
+    carries the newest timestamp in it, the mean of its values (the sum of what counts events) and
+    the sum of its ``total_samples``, unknown where one of them is. One value that is not finite or
+    outside its metric's range makes the slot `NOT_FINITE`: a mean would hide it. Other groups are
+    left alone.
     """
     if clock.reference_samples is not None:
         return block
-    stop, start = rows_after(block, clock.as_of), rows_after(block, clock.reference)
+    stop, start = rows_after(block, clock.cut), rows_after(block, clock.reference)
     dense = stop - start > clock.max_slots
     if not dense.any():
         return block
     width = slot_width(clock)
     owner = np.repeat(np.arange(len(block)), np.diff(block.offsets))
-    slot = np.where(dense[owner], -((clock.as_of - block.timestamp) // width), block.timestamp)
+    slot = np.where(dense[owner], -((clock.cut - block.timestamp) // width), block.timestamp)
     first = np.ones(len(owner), np.bool_)
     first[1:] = (owner[1:] != owner[:-1]) | (slot[1:] != slot[:-1])
     heads = np.flatnonzero(first)

@@ -53,6 +53,9 @@ class Windows:
 class Clock:
     """The instants that cut a history, microseconds since 1970 UTC; bounds are half-open (a, b].
 
+    ``reference``, ``analysis``, ``night`` and ``cut`` are meant in the rows' timestamps. Rows that
+    become known a ``lag`` after their timestamp (a period's start, known from its end) are cut that
+    much earlier than ``as_of``, so that windows hold whole periods.
     ``reference_samples``/``analysis_samples`` are set where the plan counts samples instead.
     """
 
@@ -63,6 +66,12 @@ class Clock:
     reference_samples: int | None
     analysis_samples: int | None
     max_slots: int
+    lag: int = 0
+
+    @property
+    def cut(self) -> int:
+        """The end of all windows: the latest timestamp of a row that is known at ``as_of``."""
+        return self.as_of - self.lag
 
     @property
     def lookback(self) -> int:
@@ -72,24 +81,26 @@ class Clock:
     @property
     def night_days(self) -> float:
         """Length of a night, in days."""
-        return (self.as_of - self.night) / MICROSECONDS_PER_DAY
+        return (self.cut - self.night) / MICROSECONDS_PER_DAY
 
     @classmethod
-    def of(cls, plan: AuditPlan, as_of: int) -> Clock:
-        """Return the clock of a plan at ``as_of``."""
+    def of(cls, plan: AuditPlan, as_of: int, lag: int = 0) -> Clock:
+        """Return the clock of a plan at ``as_of``, for rows known a ``lag`` (µs) later."""
         w = plan.windows
         analysis = w.analysis.duration_us or SPARSE_ANALYSIS * MICROSECONDS_PER_DAY
         reference = w.reference.duration_us or SPARSE_REFERENCE * MICROSECONDS_PER_DAY
         night = w.night.duration_us or MICROSECONDS_PER_DAY
         counted = w.analysis.samples is not None or w.reference.samples is not None
+        cut = as_of - lag
         return cls(
             as_of,
-            as_of - analysis - reference,
-            as_of - analysis,
-            as_of - night,
+            cut - analysis - reference,
+            cut - analysis,
+            cut - night,
             (w.reference.samples or SPARSE_REFERENCE) if counted else None,
             (w.analysis.samples or SPARSE_ANALYSIS) if counted else None,
             w.max_slots,
+            lag,
         )
 
 
@@ -122,7 +133,7 @@ def median_spacing(timestamp: Ints, start: Ints, stop: Ints) -> Floats:
 
 
 def find_windows(block: SeriesBlock, clock: Clock, *, restart: bool = False) -> Windows:
-    """Return the windows of every group at the clock's as_of.
+    """Return the windows of every group at the clock's cut.
 
     Groups whose rows lie over a day apart are cut by samples (28 | 7), of which those of the
     analysis window lie within twice its nominal length. A group that was silent for all of the
@@ -130,7 +141,7 @@ def find_windows(block: SeriesBlock, clock: Clock, *, restart: bool = False) -> 
     told for as long as it is read. With ``restart`` a reference begins no earlier than the group's
     last deployment.
     """
-    begin, stop = block.offsets[:-1], rows_after(block, clock.as_of)
+    begin, stop = block.offsets[:-1], rows_after(block, clock.cut)
     start, split = rows_after(block, clock.reference), rows_after(block, clock.analysis)
     recent = np.maximum(stop - (SPARSE_REFERENCE + SPARSE_ANALYSIS + 1), begin)
     few = stop - start <= SPARSE_REFERENCE + SPARSE_ANALYSIS + 1
@@ -140,7 +151,7 @@ def find_windows(block: SeriesBlock, clock: Clock, *, restart: bool = False) -> 
     if clock.reference_samples is not None and clock.analysis_samples is not None:
         reference_samples, analysis_samples = clock.reference_samples, clock.analysis_samples
         by_sample = np.ones(len(block), np.bool_)
-    fresh = rows_after(block, clock.as_of - SPARSE_REACH * analysis_samples * spacing)
+    fresh = rows_after(block, clock.cut - SPARSE_REACH * analysis_samples * spacing)
     split = np.where(by_sample, np.maximum(stop - analysis_samples, fresh), split)
     silent = few & (split == stop)
     start = np.where(by_sample | silent, np.maximum(split - reference_samples, begin), start)
@@ -176,7 +187,7 @@ def fills(n_reference: Ints, n_analysis: Ints, spacing: Floats, clock: Clock) ->
 
     Such series have but a few lengths, whatever the fleet.
     """
-    reference, analysis = clock.analysis - clock.reference, clock.as_of - clock.analysis
+    reference, analysis = clock.analysis - clock.reference, clock.cut - clock.analysis
     full: NDArray[np.bool_] = np.abs(n_reference * spacing - reference) <= spacing
     full &= np.abs(n_analysis * spacing - analysis) <= spacing
     counted = n_reference == (clock.reference_samples or SPARSE_REFERENCE)

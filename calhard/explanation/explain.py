@@ -162,6 +162,12 @@ def _nothing(night: Night, model_id: str, class_id: str | None, metric: str | No
     )
 
 
+def _cut(night: Night, as_of: datetime) -> int:
+    """The end of a night's windows in the timestamps of its rows, µs; see `windows.Clock.cut`."""
+    lag = float(night.summary.get("lag_seconds", 0.0))
+    return round((as_of.timestamp() - lag) * 1e6)
+
+
 def _picture(night: Night, facts: SeriesFacts) -> SeriesPicture | None:
     if facts.evidence is None:
         return None
@@ -170,7 +176,7 @@ def _picture(night: Night, facts: SeriesFacts) -> SeriesPicture | None:
         facts.evidence,
         night.series(facts.model_id, facts.class_id),
         facts.spec,
-        as_of=round(facts.as_of.timestamp() * 1e6),
+        as_of=_cut(night, facts.as_of),
         night=windows.night.duration_us or MICROSECONDS_PER_DAY,
         horizon=round(windows.horizon_days * MICROSECONDS_PER_DAY),
         found=bool(facts.change or facts.violations),

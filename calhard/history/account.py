@@ -40,12 +40,25 @@ REMEDIES = {
     "id longer than 1,024 bytes": "use shorter names",
     "id is not UTF-8": "write names as UTF-8",
     "timestamp is null": "give every row a timestamp",
+    "not yet known at as_of": "nothing to mend: a later audit reads them",
     "timestamp in the future": "check the clock and the zone of the writer (windows.timezone)",
     "timestamp before 1990": "check the unit: integers are seconds since 1970",
     "timestamp in an hour that the clock repeats": "write UTC: it may be either of two",
     "timestamp in an hour that its zone skips": "write UTC, or mend windows.timezone",
     "total_samples is negative": "write the number of labels behind the row, or null",
     "total_samples is not finite": "write the number of labels behind the row, or null",
+    "class_id __all__ is made by measure": "leave such rows out, or give the class another name",
+    "weight is negative": "write a weight of 0 or more, or null, which weighs 1",
+    "weight is not finite": "write a weight of 0 or more, or null, which weighs 1",
+    "weight beyond 1e100": "divide all weights by the same number",
+    "mask is neither true nor false": "write true or false, 1 or 0, or null",
+    "score is not in [0, 1]": "write probabilities; null where there is none",
+    "label is not in [0, 1]": "write 0 or 1, or a share between them; null where there is none yet",
+    "mask contradicts score and label": "mask exactly the rows that lack a score or a label",
+    "score is null": "write the score",
+    "label is null": "nothing to mend: the row counts once its label is there",
+    "masked": "nothing to mend",
+    "weight is 0": "nothing to mend",
     "same model, class and timestamp": "nothing to mend: they agree and count once",
     "same model, class and timestamp, other values": "keep one of them; series are not "
     "judged while a window holds such rows",
@@ -96,9 +109,9 @@ class RowAccount:
         """Rows that were rejected."""
         return sum(n for (outcome, _), n in self.counts.items() if outcome == "rejected")
 
-    def coverage(self) -> list[Mapping[str, object]]:
-        """Return the rows of the coverage table, in a fixed order."""
-        found: list[Mapping[str, object]] = [coverage_row("row", "audited", "", self.rows, "", "")]
+    def coverage(self, done: str = "audited") -> list[Mapping[str, object]]:
+        """Return the rows of the coverage table, in a fixed order; ``done`` names the first."""
+        found: list[Mapping[str, object]] = [coverage_row("row", done, "", self.rows, "", "")]
         for outcome, reason in sorted(self.counts):
             example = self.examples.get((outcome, reason))
             found.append(

@@ -11,11 +11,13 @@ from pyarrow import csv
 
 from calhard.history.account import DAMAGED
 from calhard.history.cells import NO_NUMBER, odd_cell, without_nulls
-from calhard.history.columns import ColumnPlan
+from calhard.history.columns import KNOWN, ColumnPlan
 from calhard.history.convert import value_type
 from calhard.history.files import FAULTS, HistoryFile
 
 BATCH_ROWS = 2**17
+FLAG_WORDS = pa.dictionary(pa.int32(), pa.string())
+"""Cells of a CSV that may be booleans or numbers; their few words are converted later."""
 
 
 class Unreadable(Exception):
@@ -186,15 +188,21 @@ def _csv_batches(
 
 def _csv_types(plan: ColumnPlan) -> Mapping[str, pa.DataType]:
     """Types of the columns, whatever the first rows look like."""
-    types = dict.fromkeys(plan.numbers, pa.float64())
+    types: dict[str, pa.DataType] = dict.fromkeys(plan.numbers, pa.float64())
+    types |= dict.fromkeys((plan.source[name] for name in plan.flags), FLAG_WORDS)
     types |= dict.fromkeys((*plan.text, *plan.names), pa.string())
-    if pa.types.is_timestamp(plan.time) and plan.time.unit != "ns":
-        types[plan.source["timestamp"]] = pa.timestamp("us", plan.time.tz)
-    elif pa.types.is_date(plan.time):
-        types[plan.source["timestamp"]] = pa.timestamp("us")
-    else:
-        types[plan.source["timestamp"]] = plan.time
+    types[plan.source["timestamp"]] = _csv_instant(plan.time)
+    if KNOWN in plan.source:  # empty cells first, as of an older writer, tell no type
+        kind = plan.time if pa.types.is_null(plan.known) else plan.known
+        types[plan.source[KNOWN]] = _csv_instant(kind)
     return types
+
+
+def _csv_instant(kind: pa.DataType) -> pa.DataType:
+    """The type that also holds the later cells of a column whose first ones are of a type."""
+    if pa.types.is_timestamp(kind) and kind.unit != "ns":
+        return pa.timestamp("us", kind.tz)
+    return pa.timestamp("us") if pa.types.is_date(kind) else kind
 
 
 def _sliced(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.fs as pafs
 from pyarrow import csv
 
-from calhard.history.columns import NAMES
+from calhard.history.columns import INSTANTS, NAMES
 from calhard.history.convert import ColumnError, is_text
 from calhard.history.files import FAULTS, HistoryFile
 
@@ -35,7 +35,7 @@ def without_nulls(batch: pa.RecordBatch | pa.Table) -> Any:
     nulls = pa.array(NO_WORD)
     columns = [
         pc.if_else(pc.is_in(column, nulls), pa.scalar(None, column.type), column)
-        if is_text(column.type)
+        if pa.types.is_string(column.type)
         else column
         for column in batch.columns
     ]
@@ -133,8 +133,8 @@ def csv_schema(
         The timestamps are text; the message names the first cell that is no timestamp.
     """
     types = {mapping.get(name, name): pa.string() for name in texts}
-    time = mapping.get("timestamp", "timestamp")
-    if schema.names.count(time) == 1 and is_text(schema.field(time).type):
-        types[time] = _time_type(filesystem, file, time)
+    for time in (mapping.get(name, name) for name in INSTANTS):
+        if schema.names.count(time) == 1 and is_text(schema.field(time).type):
+            types[time] = _time_type(filesystem, file, time)
     types |= {mapping.get(name, name): pa.float64() for name in numbers}
     return pa.schema([pa.field(f.name, types.get(f.name, f.type)) for f in schema])

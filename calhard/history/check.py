@@ -18,7 +18,7 @@ from rich.text import Text
 from calhard.assess.block import Rules, metric_windows
 from calhard.assess.dense import aggregate_dense
 from calhard.assess.panel import sound_values
-from calhard.assess.windows import CADENCES, Clock, find_windows
+from calhard.assess.windows import CADENCES, find_windows
 from calhard.history.account import RowAccount
 from calhard.history.blocks import BadFile, NotSorted, read_blocks
 from calhard.history.open import History
@@ -37,7 +37,8 @@ class HistoryCheck:
     ``bad_values`` counts by metric the values within the windows that are not finite or out of
     range. ``young`` counts model-classes with too few samples to be audited, ``silent`` those that
     stopped reporting, which an audit calls failed; ``ordered`` says whether the reader can stream,
-    in one pass, or must gather, with ``shards`` passes.
+    in one pass, or must gather, with ``shards`` passes. ``lag_us`` is how long after their
+    timestamps rows are known: so much earlier than ``as_of_us`` the windows end.
     """
 
     source: str
@@ -56,6 +57,7 @@ class HistoryCheck:
     shards: int
     ordered: bool
     account: RowAccount
+    lag_us: int = 0
 
     @property
     def sound(self) -> bool:
@@ -70,6 +72,7 @@ class HistoryCheck:
             "source": self.source,
             **{name: getattr(self, name) for name in counts},
             "bad_values": self.bad_values,
+            "lag_seconds": self.lag_us / 1e6,
             "as_of": datetime.fromtimestamp(self.as_of_us / 1e6, tz=UTC).isoformat(),
             "metrics": list(self.metrics),
             "missing_metrics": list(self.missing_metrics),
@@ -110,7 +113,7 @@ def check_history(
     history = History.open(source, plan)
     now_us = int(clock() * 1e6)
     newest = history.moment(now_us) if as_of_us is None else as_of_us
-    window = Clock.of(plan, newest)
+    window = history.clock(plan, newest, now_us)
     catalogue = plan.metric_catalogue()
     rules = Rules.of(plan, {name: catalogue[name] for name in history.metrics}, window)
     reading = history.reading_of(window, now_us)
@@ -135,6 +138,7 @@ def check_history(
         len(shards),
         all(spec.ordered for spec in shards),
         tally.account,
+        window.lag,
     )
 
 
@@ -197,6 +201,8 @@ def print_check(found: HistoryCheck, console: Console) -> None:
         "tags       " + (", ".join(display_name(t) for t in found.tags) or "none"),
         f"rows       {found.account.rows:,} would be audited",
     ]
+    if found.lag_us:
+        lines.append(f"known      {found.lag_us / 3_600e6:.6g} h after their timestamps, at least")
     if found.conflicting:
         lines.append(f"conflicts  {found.conflicting:,} model-classes have rows that disagree")
     if found.bad_values:

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import pyarrow as pa
 
-from calhard.history.convert import ColumnError, is_instant, is_number, is_text, value_type
+from calhard.history.convert import (
+    ColumnError,
+    holds_ids,
+    is_instant,
+    is_number,
+    is_text,
+    value_type,
+)
 from calhard.schema import KEY_COLUMNS, OPTIONAL_COLUMNS
 
 VERSION = "model_version"
+KNOWN = "ingested_at"
+"""When a row became known."""
+INSTANTS = ("timestamp", KNOWN)
 NOT_TAGS = frozenset((*KEY_COLUMNS, *OPTIONAL_COLUMNS)) - {VERSION}
 FOLDER_KEYS = ("model_id", "class_id")
 """Keys that a folder's name may carry in place of a column."""
 NAMES = (*FOLDER_KEYS, VERSION)
 """Columns of names: text, whatever they look like."""
+EXAMPLE = "example_id"
+"""Predictions of one example over several classes; a name, but as many as there are rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +48,10 @@ class ColumnPlan:
     """The file's columns that hold text."""
     time: pa.DataType = field(default_factory=pa.null)
     """The type of the file's timestamps."""
+    known: pa.DataType = field(default_factory=pa.null)
+    """The type of the instants at which its rows became known."""
+    flags: tuple[str, ...] = ()
+    """Canonical columns of predictions that hold booleans or numbers."""
 
     @property
     def numbers(self) -> list[str]:
@@ -45,7 +62,7 @@ class ColumnPlan:
     @property
     def names(self) -> list[str]:
         """The file's columns that hold ids or versions: text, whatever they look like."""
-        return [self.source[name] for name in (*FOLDER_KEYS, VERSION) if name in self.source]
+        return [self.source[name] for name in (*NAMES, EXAMPLE) if name in self.source]
 
     @property
     def needed(self) -> list[str]:
@@ -84,11 +101,11 @@ def plan_columns(
     ColumnError
         A required column is missing, stands twice, or has a type that holds no such values.
     """
-    _no_column_twice(schema)
+    no_column_twice(schema)
     own = {name: mapping.get(name, name) for name in (*NOT_TAGS, VERSION, *metrics)}
     constants = {n: folders[own[n]] for n in (*FOLDER_KEYS, VERSION) if own[n] in folders}
     source = {
-        name: _required(name, own[name], schema) for name in KEY_COLUMNS if name not in constants
+        name: required(name, own[name], schema) for name in KEY_COLUMNS if name not in constants
     }
     present = [m for m in metrics if own[m] in schema.names]
     if not present:
@@ -96,9 +113,11 @@ def plan_columns(
     source |= {m: own[m] for m in (*present, "total_samples") if own[m] in schema.names}
     if VERSION not in constants and own[VERSION] in schema.names:
         source[VERSION] = own[VERSION]
+    if own[KNOWN] in schema.names:
+        source[KNOWN] = own[KNOWN]
     taken = {*own, *own.values()}
     tags = {f.name: f.name for f in schema if f.name not in taken and is_text(f.type)}
-    _check_types(schema, source, present)
+    check_types(schema, source, partial(fits, metrics=present))
     constants |= {name: value for name, value in folders.items() if name not in taken}
     source |= {tag: tag for tag in tags if tag not in constants}
     text = [c for c in dict.fromkeys(source.values()) if is_text(schema.field(c).type)]
@@ -111,10 +130,12 @@ def plan_columns(
         tuple(dict.fromkeys((*version, *tags, *extra))),
         tuple(text),
         schema.field(source["timestamp"]).type,
+        schema.field(source[KNOWN]).type if KNOWN in source else pa.null(),
     )
 
 
-def _no_column_twice(schema: pa.Schema) -> None:
+def no_column_twice(schema: pa.Schema) -> None:
+    """Raise `ColumnError` where two columns have one name."""
     twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
     if twice:
         raise ColumnError(
@@ -123,7 +144,8 @@ def _no_column_twice(schema: pa.Schema) -> None:
         )
 
 
-def _required(name: str, wanted: str, schema: pa.Schema) -> str:
+def required(name: str, wanted: str, schema: pa.Schema) -> str:
+    """Return a column that must be there; of another name, the error tells the nearest."""
     if wanted in schema.names:
         return wanted
     folded = {other.casefold(): other for other in schema.names}
@@ -150,10 +172,15 @@ def _no_metric(
     return f"no metric column; expected at least one of {wanted}; found {there}", remedy
 
 
-def _check_types(schema: pa.Schema, source: Mapping[str, str], metrics: Sequence[str]) -> None:
+def check_types(
+    schema: pa.Schema,
+    source: Mapping[str, str],
+    fits: Callable[[str, pa.DataType], tuple[bool, str]],
+) -> None:
+    """Raise `ColumnError` where a column's type cannot hold what ``fits`` says it should."""
     for name, column in source.items():
         kind = schema.field(column).type
-        sound, expected = _fits(name, kind, metrics)
+        sound, expected = fits(name, kind)
         if not sound:
             raise ColumnError(
                 f'column "{column}" holds {kind}; expected {expected}',
@@ -161,12 +188,11 @@ def _check_types(schema: pa.Schema, source: Mapping[str, str], metrics: Sequence
             )
 
 
-def _fits(name: str, kind: pa.DataType, metrics: Sequence[str]) -> tuple[bool, str]:
-    """Whether a type can hold a canonical column, and what would."""
+def fits(name: str, kind: pa.DataType, metrics: Sequence[str]) -> tuple[bool, str]:
+    """Return whether a type can hold a canonical column, and what would."""
     if name in FOLDER_KEYS:
-        plain = is_text(kind) or pa.types.is_integer(value_type(kind)) or pa.types.is_null(kind)
-        return plain, "text or integers"
-    if name == "timestamp":
+        return holds_ids(kind), "text or integers"
+    if name in INSTANTS:
         return is_instant(kind), "timestamps, dates or integer seconds since 1970"
     if name == VERSION:
         inner = value_type(kind)

@@ -33,6 +33,11 @@ def is_text(kind: pa.DataType) -> bool:
     return any(test(kind) for test in tests)
 
 
+def holds_ids(kind: pa.DataType) -> bool:
+    """Return whether a column holds text or integers (all-null columns count as such)."""
+    return is_text(kind) or pa.types.is_integer(value_type(kind)) or pa.types.is_null(kind)
+
+
 def is_number(kind: pa.DataType) -> bool:
     """Return whether a column holds numbers (all-null columns count as such)."""
     kind = value_type(kind)
@@ -108,6 +113,28 @@ def to_microseconds(column: pa.Array, timezone: str | None) -> pa.Array:
     return pc.if_else(once, aware, pa.scalar(None, pa.int64()))
 
 
+def to_latest_microseconds(column: pa.Array, timezone: str | None) -> pa.Array:
+    """Return instants as `to_microseconds` does, but of what a zone leaves open the latest.
+
+    In the hour that its clock repeats it is the second time; a time in the hour that it skips is
+    counted on from before that hour.
+
+    Raises
+    ------
+    ColumnError
+        Integers that cannot be seconds.
+    """
+    kind = value_type(column.type)
+    if timezone is None or not pa.types.is_timestamp(kind) or kind.tz:
+        return to_microseconds(column, timezone)
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    naive = _local(_scaled(column.cast(pa.int64()), kind.unit))
+    aware = pc.assume_timezone(naive, timezone, ambiguous="latest", nonexistent="earliest")
+    skipped = pc.subtract(naive, pc.local_timestamp(aware))
+    return pc.add(aware.cast(pa.int64()), skipped.cast(pa.int64()))
+
+
 def is_repeated(column: pa.Array, timezone: str | None) -> pa.Array:
     """Return which naive timestamps lie in an hour that the clock of a zone repeats."""
     kind = value_type(column.type)
@@ -144,10 +171,15 @@ def _scaled(stamps: pa.Array, unit: str) -> pa.Array:
 
 def _from_zone(stamps: pa.Array, timezone: str, of_two: str = "earliest") -> pa.Array:
     """Local microseconds as UTC: of a repeated hour one of both, null in a skipped one."""
-    naive = _clipped(stamps, 0, YEAR_9999).cast(pa.timestamp("us"))
+    naive = _local(stamps)
     aware = pc.assume_timezone(naive, timezone, ambiguous=of_two, nonexistent="earliest")
     existed = pc.equal(pc.local_timestamp(aware), naive)
     return pc.if_else(existed, aware.cast(pa.int64()), pa.scalar(None, pa.int64()))
+
+
+def _local(stamps: pa.Array) -> pa.Array:
+    """Microseconds of a clock as its times, as far as zones have rules."""
+    return _clipped(stamps, 0, YEAR_9999).cast(pa.timestamp("us"))
 
 
 def _clipped(values: pa.Array, low: int, high: int) -> pa.Array:

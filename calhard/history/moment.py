@@ -1,54 +1,63 @@
-"""The moment of an audit: the newest instant of a sound row, or why there is none."""
+"""The moment of an audit, how long after their timestamps its rows are known, or why there is none.
+
+Both are found alike. The instants alone (some ns a row) tell which files may hold the row that
+decides; ids and weights are read only there, up to the first sound row of that kind. A file that
+cannot be read has none. Footers are not asked: no checksum guards their statistics, a wrong one
+would move the night, and pyarrow ends the process over some damaged ones instead of raising.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from calhard.history.account import DAMAGED, RowAccount
 from calhard.history.batches import Unreadable, read_batches
+from calhard.history.columns import INSTANTS, KNOWN
 from calhard.history.convert import ColumnError, to_microseconds
 from calhard.history.ids import Ints, Keys
 from calhard.history.rows import Cleaner
-from calhard.history.rules import YEAR_1990, Span
+from calhard.history.rules import YEAR_1990, Span, known_from
 from calhard.report.names import display_name
 
 if TYPE_CHECKING:
     from calhard.history.open import History
 
-DECIDING = ("timestamp", "model_id", "class_id", "total_samples")
+DECIDING = (*INSTANTS, "model_id", "class_id", "total_samples")
 """The columns that decide whether a row is refused."""
+Instants = tuple[Ints, Ints]
+"""Timestamps of some rows, and since when these are known."""
 
 
 def newest_instant(history: History, latest: int) -> int | None:
-    """Return the newest instant of a sound row up to ``latest``, None without any.
+    """Return when the newest of the sound rows known by ``latest`` became known, None without."""
+    span = Span(YEAR_1990, latest, latest)
+    return _Search(history, span, lambda _, known: known).greatest()
 
-    The timestamp column alone (some 2 ns a row) tells which files may hold it; ids and weights are
-    read only there, up to the first sound row of that instant. A file that cannot be read has none.
-    Footers are not asked: no checksum guards their statistics, a wrong one would move the night,
-    and pyarrow ends the process over some damaged ones instead of raising.
+
+def least_lag(history: History, since: int, as_of: int, latest: int) -> int:
+    """Return how long after their timestamps rows become known, µs: the least of all sound rows.
+
+    Of those since an instant that are known at ``as_of`` and, were that to come, by ``latest``: so
+    what arrives later changes no earlier night. 0 where the history does not tell.
     """
-    found = [(_newest(history, index, latest), index) for index in range(len(history.files))]
-    hopes = [(hope, index) for hope, index in found if hope is not None]
-    newest: int | None = None
-    for hope, index in sorted(hopes, reverse=True):
-        if newest is not None and newest >= hope:
-            break
-        sound = _newest_sound(history, index, latest, hope)
-        newest = sound if newest is None or (sound is not None and sound > newest) else newest
-    return newest
+    if not any(KNOWN in plan.source for plan in history.plans):
+        return 0
+    span = Span(max(since, YEAR_1990), min(as_of, latest), latest)
+    found = _Search(history, span, lambda stamp, known: stamp - known).greatest()
+    return 0 if found is None else -found
 
 
 def no_instant(history: History, latest: int) -> str:
     """Return why no row of a history has an instant up to ``latest``."""
-    account = history.account
+    account, span = history.account, Span(YEAR_1990, latest, latest)
     for index, file in enumerate(history.files):
         told = RowAccount()
         try:
-            for _ in _sound_stamps(history, index, latest, told):
+            for _ in _sound(history, index, span, told):
                 pass
         except pa.ArrowException as e:
             told = RowAccount()
@@ -65,48 +74,74 @@ def no_instant(history: History, latest: int) -> str:
     return "\n".join([told_so, *account.told()])
 
 
-def _newest(history: History, index: int, latest: int) -> int | None:
-    """The newest instant of a file's rows, sound or not."""
-    newest: int | None = None
-    try:
-        for column in history.column(index, "timestamp"):
-            found = _newest_true(to_microseconds(column, history.timezone), latest)
-            if found is not None and (newest is None or found > newest):
-                newest = found
-    except (pa.ArrowException, Unreadable, ColumnError):
-        return None  # the shard that reads the file tells what is wrong with it
-    return newest
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """Looks for the greatest score of a sound row within a span."""
 
+    history: History
+    span: Span
+    score: Callable[[Ints, Ints], Ints]
 
-def _newest_true(stamps: pa.Array, latest: int) -> int | None:
-    newest = pc.max(stamps).as_py()
-    if newest is not None and newest > latest:
-        newest = pc.max(stamps.filter(pc.less_equal(stamps, latest))).as_py()
-    return newest if newest is not None and newest >= YEAR_1990 else None
-
-
-def _newest_sound(history: History, index: int, latest: int, hope: int) -> int | None:
-    """The newest instant of a file's sound rows; none is later than ``hope``."""
-    newest: int | None = None
-    try:
-        for stamps in _sound_stamps(history, index, latest, RowAccount()):
-            found = int(stamps.max())
-            newest = found if newest is None else max(newest, found)
-            if newest == hope:
+    def greatest(self) -> int | None:
+        """Return the greatest score, None where no file has a sound row within the span."""
+        found = [(self._hope(index), index) for index in range(len(self.history.files))]
+        hopes = [(hope, index) for hope, index in found if hope is not None]
+        best: int | None = None
+        for hope, index in sorted(hopes, reverse=True):
+            if best is not None and best >= hope:
                 break
-    except (pa.ArrowException, Unreadable, ColumnError):
-        return None
-    return newest
+            rows = _sound(self.history, index, self.span, RowAccount())
+            sound = self._greatest(rows, hope)
+            best = sound if best is None or (sound is not None and sound > best) else best
+        return best
+
+    def _hope(self, index: int) -> int | None:
+        """The greatest score of a file's rows, sound or not."""
+        return self._greatest(self._within(index))
+
+    def _within(self, index: int) -> Iterator[Instants]:
+        """Instants of a file's rows within the span, batch by batch, told by these alone."""
+        earliest, latest = self.span.since_us, self.span.as_of_us
+        for stamp, known in _instants(self.history, index):
+            if stamp.min(initial=earliest) < earliest or known.max(initial=latest) > latest:
+                inside = (stamp >= earliest) & (known <= latest)
+                yield stamp[inside], known[inside]
+            else:
+                yield stamp, known
+
+    def _greatest(self, rows: Iterable[Instants], enough: int | None = None) -> int | None:
+        """The greatest score of some rows; the rest is not read once it is ``enough``."""
+        best: int | None = None
+        try:
+            for stamp, known in rows:
+                if len(stamp):
+                    found = int(self.score(stamp, known).max())
+                    best = found if best is None else max(best, found)
+                if best is not None and best == enough:
+                    break
+        except (pa.ArrowException, Unreadable, ColumnError):
+            return None  # the shard that reads the file tells what is wrong with it
+        return best
 
 
-def _sound_stamps(history: History, index: int, latest: int, account: RowAccount) -> Iterator[Ints]:
+def _instants(history: History, index: int) -> Iterator[Instants]:
+    """Instants of a file's rows that have a timestamp, batch by batch."""
+    file, plan = history.files[index], history.plans[index].only(INSTANTS)
+    for batch in read_batches(history.filesystem, file, plan):
+        time = to_microseconds(batch[plan.source["timestamp"]], history.timezone)
+        stamp: Ints = time.drop_null().to_numpy()
+        timed = batch.filter(time.is_valid()) if time.null_count else batch
+        yield stamp, known_from(stamp, timed, plan, history.timezone)
+
+
+def _sound(history: History, index: int, span: Span, account: RowAccount) -> Iterator[Instants]:
     """Instants of a file's sound rows, batch by batch; the others are accounted for."""
     file, plan = history.files[index], history.plans[index].only(DECIDING)
-    span = Span(YEAR_1990, latest, latest)
+    cleaner = Cleaner(Keys(), (), (), history.timezone, span, account)
     row = 0
     for batch in read_batches(history.filesystem, file, plan):
-        cleaner = Cleaner(Keys(), (), (), history.timezone, span, account)
-        rows = cleaner.clean(batch, plan, file.name, row)
+        checked = cleaner.check(batch, plan, file.name, row)
+        keep = checked.refuse(span, account)
         row += batch.num_rows
-        if len(rows):
-            yield rows.timestamp
+        stamp, known = checked.stamp, checked.known
+        yield (stamp, known) if keep is None else (stamp[keep], known[keep])

@@ -22,7 +22,7 @@ from calhard.history.convert import ColumnError
 from calhard.history.files import HistoryFile, list_files, open_source
 from calhard.history.footers import row_group_extents
 from calhard.history.ids import SOUND, Names
-from calhard.history.moment import newest_instant, no_instant
+from calhard.history.moment import least_lag, newest_instant, no_instant
 from calhard.history.readable import file_schema, no_file, readable_files
 from calhard.history.shards import (
     Extent,
@@ -122,12 +122,21 @@ class History:
             now_us + self.clock_skew_us,
         )
 
+    def clock(self, plan: AuditPlan, as_of_us: int, now_us: int) -> Clock:
+        """Return a plan's clock at ``as_of_us``, shifted by what rows are known too late."""
+        clock, latest = Clock.of(plan, as_of_us), now_us + self.clock_skew_us
+        lag = least_lag(self, clock.lookback, as_of_us, latest)
+        return Clock.of(plan, as_of_us, lag)
+
     def newest_timestamp(self, now_us: int) -> int | None:
-        """Return the newest timestamp of a sound row up to the clock and its skew, None without."""
+        """Return when the newest sound row became known, None without: its timestamp or later.
+
+        Rows that become known only after the clock and its skew are none.
+        """
         return newest_instant(self, now_us + self.clock_skew_us)
 
     def moment(self, now_us: int) -> int:
-        """Return the newest timestamp, at which an audit stands by default.
+        """Return when the newest row became known, at which an audit stands by default.
 
         Raises
         ------

@@ -78,23 +78,33 @@ class Cleaner:
         ColumnError
             The timestamps are in no known unit, or the file's footer lies about its models.
         """
-        model, class_ = (_names(batch, plan, name) for name in ("model_id", "class_id"))
+        checked = self.check(batch, plan, file, first_row)
+        keep = checked.refuse(self.span, self.account)
+        rows = Rows(
+            checked.pairs.code,
+            checked.stamp,
+            {name: floats_in(batch, plan, name) for name in self.metrics},
+            checked.weight,
+            {name: tag_codes(batch, plan, name, self.keys) for name in self.tags},
+        )
+        return rows if keep is None else rows.take(keep)
+
+    def check(
+        self, batch: pa.RecordBatch, plan: ColumnPlan, file: str, first_row: int
+    ) -> CheckedBatch:
+        """Return a batch's ids, instants and weights, ready to be held against the rules.
+
+        Raises
+        ------
+        ColumnError
+            As of `clean`.
+        """
+        model, class_ = (names_in(batch, plan, name) for name in ("model_id", "class_id"))
         pairs = pair_codes(model, class_, self.span.holds, self.keys)
         self._keep_promise(model, pairs)
         time = to_microseconds(batch[plan.source["timestamp"]], self.timezone)
-        names, weight = (model, class_), _floats(batch, plan)
-        checked = CheckedBatch(
-            batch, plan, file, first_row, names, pairs, time, weight, self.timezone
-        )
-        keep = checked.refuse(self.span, self.account)
-        rows = Rows(
-            pairs.code,
-            checked.stamp,
-            {name: _floats(batch, plan, name) for name in self.metrics},
-            checked.weight,
-            {name: self._words(batch, plan, name) for name in self.tags},
-        )
-        return rows if keep is None else rows.take(keep)
+        names, weight = (model, class_), floats_in(batch, plan)
+        return CheckedBatch(batch, plan, file, first_row, names, pairs, time, weight, self.timezone)
 
     def _keep_promise(self, model: Names, pairs: Pairs) -> None:
         """Raise where a model lies outside what the footer says: its shard would not see it."""
@@ -109,27 +119,28 @@ class Cleaner:
                 "write the file again: its statistics are wrong",
             )
 
-    def _words(self, batch: pa.RecordBatch, plan: ColumnPlan, name: str) -> Codes:
-        """Codes of a tag's values; −1 where there is none or one that is no name."""
-        if name not in plan.constants and name not in plan.source:
-            return np.full(batch.num_rows, -1, np.int32)
-        names = _names(batch, plan, name)
-        sound = (names.faults[:-1] == SOUND).tolist()
-        codes = [
-            self.keys.word(name, word) if ok else -1
-            for word, ok in zip(names.words, sound, strict=True)
-        ]
-        return np.array([*codes, -1], np.int32)[names.index]
+
+def tag_codes(batch: pa.RecordBatch, plan: ColumnPlan, name: str, keys: Keys) -> Codes:
+    """Return codes of a tag's values; −1 where there is none or one that is no name."""
+    if name not in plan.constants and name not in plan.source:
+        return np.full(batch.num_rows, -1, np.int32)
+    names = names_in(batch, plan, name)
+    sound = (names.faults[:-1] == SOUND).tolist()
+    codes = [
+        keys.word(name, word) if ok else -1 for word, ok in zip(names.words, sound, strict=True)
+    ]
+    return np.array([*codes, -1], np.int32)[names.index]
 
 
-def _names(batch: pa.RecordBatch, plan: ColumnPlan, name: str) -> Names:
+def names_in(batch: pa.RecordBatch, plan: ColumnPlan, name: str) -> Names:
+    """Return a column of names, or the one that the file's path tells."""
     if name in plan.constants:
         return Names.constant(plan.constants[name], batch.num_rows)
     return Names.of(batch[plan.source[name]])
 
 
-def _floats(batch: pa.RecordBatch, plan: ColumnPlan, name: str = "total_samples") -> Floats:
-    """A column as float64: NaN where null, inf where a value was reported and is not finite."""
+def floats_in(batch: pa.RecordBatch, plan: ColumnPlan, name: str = "total_samples") -> Floats:
+    """Return a column as float64: NaN where null, inf where what was reported is not finite."""
     if name not in plan.source:
         return np.full(batch.num_rows, np.nan)
     column = to_floats(batch[plan.source[name]])

@@ -9,12 +9,13 @@ import numpy as np
 import pyarrow as pa
 
 from calhard.history.account import Example, RowAccount
-from calhard.history.columns import ColumnPlan
-from calhard.history.convert import is_repeated
+from calhard.history.columns import KNOWN, ColumnPlan
+from calhard.history.convert import ColumnError, is_repeated, to_latest_microseconds
 from calhard.history.ids import Bools, Floats, Ints, Names, Pairs
 
 YEAR_1990 = 631_152_000_000_000
 """1990-01-01 in microseconds since 1970: earlier timestamps are a wrong unit or a zero."""
+_UNTOLD = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class CheckedBatch:
         self.names, self.pairs, self.weight, self.timezone = names, pairs, weight, timezone
         self.unknown: Any = time.is_null() if time.null_count else None
         self.stamp: Ints = (time.fill_null(0) if time.null_count else time).to_numpy()
+        self.known: Ints = known_from(self.stamp, batch, plan, timezone)
 
     def refuse(self, span: Span, account: RowAccount) -> Bools | None:
         """Count each refused row once, by the first rule it breaks; return which rows stay.
@@ -92,7 +94,7 @@ class CheckedBatch:
         if not len(self.stamp) or self.unknown is not None or self.pairs.code.min() < 0:
             return False
         earliest, latest = max(YEAR_1990, span.since_us), min(span.as_of_us, span.latest_us)
-        if self.stamp.min() < earliest or self.stamp.max() > latest:
+        if self.stamp.min() < earliest or self.known.max() > latest:
             return False
         if "total_samples" not in self.plan.source:
             return True
@@ -114,8 +116,16 @@ class CheckedBatch:
             ("rejected", "total_samples is negative", "total_samples", weight < 0),
             ("rejected", "total_samples is not finite", "total_samples", np.isinf(weight)),
             ("outside", "after as_of", "timestamp", stamp > span.as_of_us),
+            *self._not_yet_known(span),
             ("outside", "older than any window", "timestamp", stamp < span.since_us),
         ]
+
+    def _not_yet_known(self, span: Span) -> list[tuple[str, str, str, Bools]]:
+        """Rows of periods that are not over yet, or were measured late: no fault of theirs."""
+        if self.known is self.stamp:
+            return []
+        late = self.known > min(span.as_of_us, span.latest_us)
+        return [("outside", "not yet known at as_of", KNOWN, late)]
 
     def _unknown_instants(self) -> list[tuple[str, str, str, Bools]]:
         unknown: Bools = self.unknown.to_numpy(zero_copy_only=False)
@@ -143,6 +153,28 @@ class CheckedBatch:
             return f"{column} = {_raw(cell)!r}"
         told = "null" if value is None else repr(value if isinstance(value, str) else str(value))
         return f"{column} = {told if len(told) <= 82 else told[:80] + '…'}"
+
+
+def known_from(stamp: Ints, batch: pa.RecordBatch, plan: ColumnPlan, timezone: str | None) -> Ints:
+    """Return since when the rows of a batch are known, µs, shape (N,).
+
+    No row is known before its timestamp ``stamp``, and one that tells nothing is known from it;
+    ``stamp`` itself where the file has no such column.
+
+    Raises
+    ------
+    ColumnError
+        Integers that cannot be seconds.
+    """
+    if KNOWN not in plan.source:
+        return stamp
+    column = plan.source[KNOWN]
+    try:
+        told = to_latest_microseconds(batch[column], timezone)
+    except ColumnError as e:
+        raise ColumnError(f'column "{column}": {e.reason}', e.remedy) from e
+    since: Ints = (told.fill_null(_UNTOLD) if told.null_count else told).to_numpy()
+    return np.maximum(stamp, since)
 
 
 def _raw(cell: pa.Scalar) -> bytes | int:

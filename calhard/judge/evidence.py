@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from calhard.assess.columns import NIGHTS, Columns, to_columns
-from calhard.assess.windows import CADENCES
+from calhard.assess.windows import CADENCES, Clock
 from calhard.judge.names import FORECAST
 from calhard.judge.pinned import PINNED, REFERENCE
 from calhard.judge.ruling import Ruling
@@ -139,11 +139,11 @@ def evidence_batch(
     group = columns["group"]
     fields = {
         **_keys(groups, group, columns, ruling),
-        **_measured(columns, judged, ruling.clock.as_of),
+        **_measured(columns, judged, ruling.clock),
         "head": pa.array(np.array([*HEADS, None], dtype=object)[head], pa.string()),
         "effect_size": pa.array(effect, from_pandas=True),
         "change": pa.array(change, from_pandas=True),
-        "onset": _instants(onset, ruling.clock.as_of),
+        "onset": _instants(onset, ruling.clock.cut),
         "p_value": pa.array(verdict.p, from_pandas=True),
         "q_value": pa.array(verdict.q, from_pandas=True),
         "slope_q": pa.array(verdict.slope_q, from_pandas=True),
@@ -203,21 +203,27 @@ _DAYS = {
     "last_timestamp": "last_day",
     "reference_start": "reference_day",
     "analysis_start": "analysis_day",
+}
+_AHEAD = {
     "predicted_breach_at": "breach_day",
     "breach_earliest": "breach_earliest_day",
     "breach_latest": "breach_latest_day",
 }
 
 
-def _measured(columns: Columns, judged: pa.RecordBatch, as_of: int) -> dict[str, pa.Array]:
-    """Columns that the judge filled in; NaN becomes null."""
+def _measured(columns: Columns, judged: pa.RecordBatch, clock: Clock) -> dict[str, pa.Array]:
+    """Columns that the judge filled in; NaN becomes null.
+
+    A row has its own timestamp; what lies ahead comes when it becomes known.
+    """
     found = {
         field.name: pa.array(columns[field.name], from_pandas=True)
         for field in EVIDENCE
         if field.name in columns and pa.types.is_floating(field.type)
     }
     found |= {name: pa.array(columns[name].astype(np.int64)) for name in _COUNTS}
-    found |= {name: _instants(columns[day], as_of) for name, day in _DAYS.items()}
+    found |= {name: _instants(columns[day], clock.cut) for name, day in _DAYS.items()}
+    found |= {name: _instants(columns[day], clock.as_of) for name, day in _AHEAD.items()}
     status = np.array(STATUSES, dtype=object)[columns["status"].astype(np.int64)]
     found["baseline_source"] = pa.array(_source(columns["pinned"]), pa.string())
     return found | {"status": pa.array(status, pa.string()), "reason": judged["reason"]}
@@ -230,11 +236,11 @@ def _source(pinned: Array) -> NDArray[np.object_]:
     return chosen
 
 
-def _instants(days: Array, as_of: int) -> pa.Array:
-    """Days from as_of as instants; NaN becomes null."""
+def _instants(days: Array, origin: int) -> pa.Array:
+    """Days from an origin as instants; NaN becomes null."""
     known = np.isfinite(days)
     offset = np.rint(np.where(known, days, 0.0) * MICROSECONDS_PER_DAY).astype(np.int64)
-    return pa.array(as_of + offset, mask=~known).cast(TIMESTAMP)
+    return pa.array(origin + offset, mask=~known).cast(TIMESTAMP)
 
 
 def _group_counts(groups: pa.RecordBatch, columns: Columns, slo_threshold: float) -> pa.Table:

@@ -73,8 +73,8 @@ def _pictures(
             row,
             values[key[:2]],
             metrics[key[2]],
-            as_of=clock.as_of,
-            night=clock.as_of - clock.night,
+            as_of=clock.cut,
+            night=clock.cut - clock.night,
             horizon=horizon,
         )
         for key, row in rows.items()

@@ -13,7 +13,6 @@ from typing import TypeVar
 
 from calhard.assess.block import Rules
 from calhard.assess.correlation import CorrelationSketch
-from calhard.assess.windows import Clock
 from calhard.engines import Engine, LocalEngine, Progress, Results
 from calhard.errors import InputError
 from calhard.history import History, RowAccount, ShardSpec
@@ -58,7 +57,8 @@ def run_audit(
     ----------
     source : path or URI of the history
     out : directory of the nights
-    as_of_us : the audit's moment, µs since 1970 UTC; the newest sound timestamp by default
+    as_of_us : the audit's moment, µs since 1970 UTC; by default when the newest sound row became
+        known, which is its timestamp unless the history tells another
     engine : where shards are computed; all cores of this machine by default
     baseline : what drift is measured against (`calhard.history.read_baseline`); without it, and
         for what it does not hold, the reference window's mean
@@ -107,7 +107,7 @@ def _audit(
     progress: Progress,
 ) -> Night:
     started = time.monotonic()
-    clock = Clock.of(plan, as_of)
+    clock = history.clock(plan, as_of, now_us)
     catalogue = plan.metric_catalogue()
     metrics = {name: catalogue[name] for name in history.metrics}
     rules = Rules.of(plan, metrics, clock)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from calhard.assess.windows import CADENCES
+from calhard.assess.windows import CADENCES, Clock
 from calhard.findings import compliance, fleet_health
 from calhard.history import RowAccount
 from calhard.pipeline.coverage import Coverage
@@ -50,6 +50,7 @@ def summarise(
     summary: dict[str, Any] = {
         "fleet": plan.fleet,
         "as_of": datetime.fromtimestamp(fleet.ruling.clock.as_of / 1e6, tz=UTC).isoformat(),
+        **_lag(fleet.ruling.clock),
         "counts": counts,
         "coverage": {"share": share, "bound": bound, "ok": not degraded},
         "compliance": _compliance(tables["health"], plan),
@@ -65,6 +66,14 @@ def summarise(
         "exit_code": 3 if degraded else (1 if confirmed else 0),
     }
     return summary | {"verdict": _verdict(summary), "sentence": verdict_sentence(summary)}
+
+
+def _lag(clock: Clock) -> dict[str, float]:
+    """How long after its timestamp a row is known, where the history tells and it is not at once.
+
+    By so much the windows end before ``as_of``, in the rows' timestamps.
+    """
+    return {"lag_seconds": clock.lag / 1e6} if clock.lag else {}
 
 
 def _series(groups: pa.Table, silent: int) -> dict[str, int]:

@@ -97,7 +97,8 @@ def series_picture(
     row : its row of the evidence table, `schema.EVIDENCE`, as a dict
     series : the values of its model and class, `schema.series_schema`; may be empty
     metric : the row's metric
-    as_of, night, horizon : µs; of the audit, and of its plan's windows
+    as_of, night, horizon : µs; where the audit's windows end, in the rows' timestamps, and of its
+        plan's windows
     found : False hides the onset, which the evidence of a healthy series has as well
     """
     time, value, not_finite = _values(series, metric.name)
