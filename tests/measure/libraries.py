@@ -4,9 +4,12 @@ scikit-learn and uncertainty-calibration are development dependencies. netcal an
 not, for both import torch: tests of them skip where they are not installed.
 """
 
+import warnings
+
 import calibration
 import numpy as np
 import pytest
+import statsmodels.api as sm
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 
@@ -48,6 +51,22 @@ def equal_mass_debiased_square(scores, labels, bins):
     rows = list(zip(scores, labels, strict=True))
     edges = calibration.utils.get_equal_bins(scores, num_bins=bins)
     return calibration.utils.unbiased_square_ce(calibration.utils.bin(rows, edges))
+
+
+def logit_line(scores, labels):
+    """Slope, intercept and their standard errors of statsmodels' logistic regression.
+
+    And whether it was sure of them: it warns, or fails, where the classes are separated.
+    """
+    clipped = np.clip(scores, 1e-6, 1.0 - 1e-6)
+    x = np.log(clipped / (1.0 - clipped))
+    with warnings.catch_warnings(record=True) as complaints:
+        warnings.simplefilter("always")
+        fit = sm.Logit(labels, sm.add_constant(x, has_constant="add")).fit(
+            disp=0, tol=1e-12, maxiter=100
+        )
+        found = (*fit.params[::-1], *fit.bse[::-1])
+    return found, not complaints
 
 
 def netcal_ece():

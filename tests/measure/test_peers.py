@@ -10,6 +10,7 @@ import pytest
 from calhard_kernels.bins import equal_mass, equal_width
 from calhard_kernels.brier import brier
 from calhard_kernels.calibration import calibration_error, debiased_squared_error
+from calhard_kernels.cox import cox
 from calhard_kernels.outcomes import Outcomes
 from tests.measure import libraries
 
@@ -99,6 +100,18 @@ def test_the_weighted_brier_score_is_that_of_scikit_learn():
     o = Outcomes(s, y, w, np.array([0, 500]))
     expected = libraries.sklearn_brier(s, y, w)
     assert brier(o, equal_width(o)).score == pytest.approx([expected], **CLOSE)
+
+
+def test_slope_and_intercept_are_the_logistic_regression_of_statsmodels(groups):
+    large = [(s, y) for s, y in groups if len(s) >= 99 and 0 < y.mean() < 1 and s.min() < s.max()]
+    assert len(large) >= 15
+    found = cox(outcomes(large))
+    columns = (found.slope, found.intercept)
+    columns += (found.slope_standard_error, found.intercept_standard_error)
+    fits = [libraries.logit_line(s, y) for s, y in large]
+    assert all(sure for _, sure in fits)
+    for ours, theirs in zip(columns, zip(*(line for line, _ in fits), strict=True), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-8, abs=1e-8)
 
 
 def test_dece_is_the_error_of_netcal(groups):
