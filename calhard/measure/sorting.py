@@ -70,7 +70,8 @@ def _sort_segments(values: Keys, offsets: Ints) -> None:
 def _widths(size: Ints) -> Ints:
     """Sizes rounded up to four steps an octave: a panel's rows waste a fifth at most."""
     step = np.left_shift(1, np.maximum(np.frexp(size)[1] - 3, 0).astype(np.int64))
-    return -(-size // step) * step
+    rounded: Ints = -(-size // step) * step
+    return rounded
 
 
 def _sort_panel(values: Keys, start: Ints, size: Ints, width: int) -> None:
