@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -82,12 +83,7 @@ class Names:
             A row points outside of the dictionary: the file is damaged.
         """
         encoded = to_text(column)
-        indices, dictionary = encoded.indices, encoded.dictionary
-        if indices.null_count:
-            indices = indices.cast(pa.int64()).fill_null(-1)
-        index = indices.to_numpy(zero_copy_only=False)
-        if len(index) and not -1 <= int(index.min()) <= int(index.max()) < len(dictionary):
-            raise ColumnError("cannot be read: a name points outside of its dictionary", DAMAGED)
+        index, dictionary = sound_index(encoded), encoded.dictionary
         if len(dictionary) > len(index):
             used, place = np.unique(index[index >= 0], return_inverse=True)
             index = np.where(index >= 0, 0, -1)
@@ -96,6 +92,23 @@ class Names:
         found = [decoded(word) for word in words_of(dictionary)]
         faults = np.array([*(fault for _, fault in found), EMPTY], np.int64)
         return cls([word for word, _ in found], faults, index)
+
+
+def sound_index(encoded: pa.DictionaryArray) -> Any:
+    """Return each row's place in a dictionary, −1 where it is null.
+
+    Raises
+    ------
+    ColumnError
+        A row points outside of the dictionary: the file is damaged.
+    """
+    indices = encoded.indices
+    if indices.null_count:
+        indices = indices.cast(pa.int64()).fill_null(-1)
+    index = indices.to_numpy(zero_copy_only=False)
+    if len(index) and not -1 <= int(index.min()) <= int(index.max()) < len(encoded.dictionary):
+        raise ColumnError("cannot be read: a name points outside of its dictionary", DAMAGED)
+    return index
 
 
 def decoded(word: bytes | None) -> tuple[str, int]:

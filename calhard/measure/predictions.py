@@ -5,15 +5,24 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate, groupby
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pyarrow.fs as pafs
 
+from calhard.errors import InputError
 from calhard.history.account import RowAccount
+from calhard.history.batches import Unreadable, open_parquet, read_batches
+from calhard.history.blocks import BadFile
 from calhard.history.columns import ColumnPlan
-from calhard.history.files import HistoryFile, list_files, open_source
+from calhard.history.convert import ColumnError
+from calhard.history.files import FAULTS, HistoryFile, list_files, open_source
 from calhard.history.ids import Keys
+from calhard.history.readable import file_schema, no_file, readable_files
+from calhard.measure.columns import FLAGS, NUMBERS, TEXTS, plan_predictions
 from calhard.measure.rows import PredictionRows
+from calhard.measure.rules import Predicted
 
 if TYPE_CHECKING:
     from calhard.plan import AuditPlan
@@ -70,9 +79,26 @@ class Predictions:
             Nothing is there, or no file can be read; the message names each file's fault.
         """
         filesystem, root = open_source(source, filesystem)
-        files = tuple(list_files(filesystem, root))
-        zone, skew = plan.windows.timezone, plan.windows.clock_skew_us
-        return cls(os.fspath(source), filesystem, files, (), (), RowAccount(), zone, skew)
+        account = RowAccount()
+
+        def columns_of(file: HistoryFile) -> ColumnPlan:
+            schema = file_schema(filesystem, file, plan.columns, (*NUMBERS, *FLAGS), TEXTS)
+            return plan_predictions(schema, plan.columns, dict(file.constants))
+
+        files = list_files(filesystem, root)
+        found = readable_files(files, columns_of, plan.windows.timezone, account)
+        if not found:
+            raise InputError(no_file(os.fspath(source), account, "measured"))
+        return cls(
+            os.fspath(source),
+            filesystem,
+            tuple(file for file, _ in found),
+            tuple(columns for _, columns in found),
+            tuple(sorted({tag for _, columns in found for tag in columns.tags})),
+            account,
+            plan.windows.timezone,
+            plan.windows.clock_skew_us,
+        )
 
     def reading(self, now_us: int) -> PredictionReading:
         """Return what a worker needs to read these predictions at a moment of the clock."""
@@ -91,12 +117,61 @@ def read_rows(
 ) -> Iterator[PredictionRows]:
     """Yield the rows of a file, or of some of a Parquet file's row groups, batch by batch.
 
-    Refused rows are counted in ``account``. Nothing of a file may stay unless all of it was read:
-    on `BadFile` the rows and the account of the same file are to be dropped, and the file refused.
+    Rows of predictions have no key: two that are equal are two examples and both count. Neither is
+    it told where a file is there twice under two names. Rows without a usable id, instant, weight
+    or mask are refused, and so are those of class ``__all__``, which measure makes itself.
+
+    ``account`` counts the rows once all of them have been handed out. Nothing of a file may stay
+    unless all of it was read: on `BadFile` drop what this call, and any call for other row groups
+    of the same file, has handed out, and read the rest ``without`` the file.
 
     Raises
     ------
     BadFile
         The file cannot be read to its end; nothing of it may be measured.
     """
-    yield from ()
+    file, plan = reading.files[index], reading.plans[index]
+    if file.path in reading.excluded:
+        return
+    told = RowAccount()
+    try:
+        for groups, first_row in _runs(reading.filesystem, file, row_groups):
+            row = first_row
+            for batch in read_batches(reading.filesystem, file, plan, groups):
+                found = Predicted(batch, plan, file.name, row, keys, reading.timezone)
+                rows = found.rows(keys, reading.tags, reading.latest_us, told)
+                row += batch.num_rows
+                if len(rows):
+                    yield rows
+    except Unreadable as e:
+        raise BadFile(file.path, str(e), e.remedy) from e
+    except pa.ArrowException as e:
+        raise BadFile(file.path, str(Unreadable.of(e))) from e
+    except ColumnError as e:
+        raise BadFile(file.path, e.reason, e.remedy) from e
+    _add(account, told)
+
+
+def _runs(
+    filesystem: pafs.FileSystem, file: HistoryFile, row_groups: Sequence[int] | None
+) -> Iterator[tuple[Sequence[int] | None, int]]:
+    """Row groups that follow one another, and the number of the first row of each run."""
+    if row_groups is None or file.kind != "parquet":
+        yield None, 0
+        return
+    try:
+        with open_parquet(filesystem, file.path) as opened:
+            count = opened.num_row_groups
+            rows = [opened.metadata.row_group(g).num_rows for g in range(count)]
+    except FAULTS as e:
+        raise Unreadable.of(e) from e
+    first = [0, *accumulate(rows)]
+    for _, run in groupby(enumerate(sorted(row_groups)), key=lambda at: at[1] - at[0]):
+        groups = [group for _, group in run]
+        yield groups, first[groups[0]]
+
+
+def _add(account: RowAccount, told: RowAccount) -> None:
+    account.rows += told.rows
+    for (outcome, reason), count in told.counts.items():
+        account.add(outcome, reason, count, told.examples.get((outcome, reason)))

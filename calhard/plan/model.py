@@ -25,7 +25,13 @@ from calhard.plan.measuring import Measure
 from calhard.plan.rules import Broken, refuse
 from calhard.plan.secret import masked, sealed
 from calhard.plan.sections import Alerts, Regression, Section, Slos, Storage, Windows
-from calhard.schema import BUILTIN_METRICS, KEY_COLUMNS, OPTIONAL_COLUMNS, Metric
+from calhard.schema import (
+    BUILTIN_METRICS,
+    KEY_COLUMNS,
+    OPTIONAL_COLUMNS,
+    PREDICTION_COLUMNS,
+    Metric,
+)
 
 Floats = NDArray[np.float64]
 NOT_METRICS = (*KEY_COLUMNS, "total_samples", "model_version", "ingested_at")
@@ -60,7 +66,8 @@ def _either(schema: dict[str, Any]) -> None:
 
 def known_columns(metrics: Iterable[str]) -> tuple[str, ...]:
     """Return the canonical columns that a configuration may map."""
-    return (*KEY_COLUMNS, *OPTIONAL_COLUMNS, *BUILTIN_METRICS, *metrics)
+    known = (*KEY_COLUMNS, *OPTIONAL_COLUMNS, *BUILTIN_METRICS, *PREDICTION_COLUMNS, *metrics)
+    return tuple(dict.fromkeys(known))
 
 
 class AuditPlan(Section):
