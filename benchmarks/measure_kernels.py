@@ -13,19 +13,13 @@ from numpy.typing import NDArray
 from benchmarks import measure_peers as peers
 from benchmarks.predictions import CLASSES, Fleet
 from benchmarks.speed import Line, medians
+from calhard.measure.measured import BLOCK_ROWS
+from calhard.measure.metrics import metric_values
 from calhard.measure.sorting import sort_outcomes
+from calhard.plan import Measure
 from calhard_kernels.bins import Bins, equal_mass, equal_width
-from calhard_kernels.brier import brier
-from calhard_kernels.calibration import (
-    calibration_error,
-    clamp_rate,
-    debiased_squared_error,
-    mean_label,
-    mean_score,
-    merged_bin_rate,
-    tau,
-)
-from calhard_kernels.cox import cox
+from calhard_kernels.blocks import group_blocks
+from calhard_kernels.calibration import calibration_error
 from calhard_kernels.outcomes import Outcomes
 
 Floats = NDArray[np.float64]
@@ -70,21 +64,13 @@ def _error(bins: Bins) -> Floats:
     return np.asarray(bins.total(np.abs(bins.gap)) / bins.group_weight)
 
 
-def all_metrics(o: Outcomes) -> tuple[object, ...]:
+def all_metrics(o: Outcomes) -> object:
     """Every metric of a history with its standard error, as ``calhard measure`` computes them."""
-    mass, width = equal_mass(o), equal_width(o)
-    return (
-        calibration_error(o, mass),
-        calibration_error(o, width),
-        debiased_squared_error(mass),
-        cox(o),
-        brier(o, width),
-        tau(o.n, mass.asked),
-        clamp_rate(o),
-        merged_bin_rate(mass),
-        mean_score(mass),
-        mean_label(mass),
-    )
+    c_hat = np.full(GROUPS, 1.5)
+    return [
+        metric_values(part, equal_mass(part), c_hat[: len(part.n)], Measure())
+        for part in group_blocks(o, BLOCK_ROWS)
+    ]
 
 
 def bincount_dece(o: Outcomes, group: Ints) -> Floats:
