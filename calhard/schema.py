@@ -304,7 +304,8 @@ RELIABILITY = pa.schema(
         ("model_id", _S),
         ("class_id", _S),
         ("window", _S),  # reference, analysis
-        ("cell", _I),  # 0 to 14: the fifteenth of [0, 1] in which the mean score lies
+        ("cell", _I),  # 0 to 14, from score 0: that in which the mean score lies
+        ("width", _F),  # of a cell, in score: 1/15, or a smaller one where all scores are low
         ("low", _F),  # lowest score in it
         ("high", _F),  # highest score in it
         ("count", _I),  # labels

@@ -26,6 +26,7 @@ from calhard.pipeline.coverage import Coverage, audited_models
 from calhard.pipeline.evidence import NightEvidence
 from calhard.pipeline.exhibits import gather
 from calhard.pipeline.fleet import JudgedFleet
+from calhard.pipeline.reliability import night_reliability
 from calhard.pipeline.roster import roster, with_silent
 from calhard.pipeline.summary import summarise
 from calhard.plan import AuditPlan
@@ -64,8 +65,10 @@ def conclude(
     metric = next(iter(fleet.ruling.metrics))
     candidates, groups = with_silent(evidence.candidates, evidence.groups, models, metric)
     tables = _findings(candidates, groups, plan, as_of, evidence.slo_threshold)
+    bins = night_reliability(history, tables, candidates, fleet.ruling.clock)
     coverage = Coverage(history, account, evidence, models, fleet.ruling.pinned)
-    tables["coverage"] = coverage.table()
+    tables["reliability"] = bins.table
+    tables["coverage"] = pa.concat_tables([coverage.table(), bins.coverage])
     summary = summarise(tables, groups, fleet, coverage)
     summary |= {"engine": engine, "timings": {"seconds": round(time.monotonic() - started, 3)}}
     report = NightReport(night, tables, summary | {"night": night}, plan.to_toml())

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from calhard.reliability.band import consistency_band
-from calhard.reliability.pool import Pooled
+from calhard.reliability.pool import CELLS, Pooled
 
 TOLERANCE = 1e-9
 """A mean label this near to its band is within it."""
@@ -20,12 +20,14 @@ TOLERANCE = 1e-9
 class Cell:
     """Labels whose scores are alike: ``low`` to ``high``, with their mean score and mean label.
 
-    ``count`` is how many there are, ``effective_count`` how many equal weights would scatter as
-    much. ``band_low`` to ``band_high`` is where the mean label would lie in 95 % of the cases if
-    the scores were calibrated.
+    It is cell ``number`` of those of its ``width``, counted from score 0. ``count`` is how many
+    labels there are, ``effective_count`` how many equal weights would scatter as much. ``band_low``
+    to ``band_high`` is where the mean label would lie in 95 % of the cases if the scores were
+    calibrated.
     """
 
     number: int
+    width: float
     low: float
     high: float
     count: int
@@ -90,6 +92,11 @@ class Diagram:
         )
 
     @property
+    def top(self) -> float:
+        """The score at which its last cell would end, at most 1."""
+        return min(CELLS * max((cell.width for cell in self.cells), default=1.0), 1.0)
+
+    @property
     def n(self) -> int:
         """How many labels there are."""
         return sum(cell.count for cell in self.cells)
@@ -138,7 +145,7 @@ class Diagram:
 def table_columns(pooled: Pooled) -> dict[str, Any]:
     """Return the columns of the table ``reliability`` that follow the keys, cell by cell."""
     band = consistency_band(pooled.mean_score, pooled.effective_count)
-    names = ("cell", "low", "high", "count", "weight", "mean_score", "mean_label")
+    names = ("cell", "width", "low", "high", "count", "weight", "mean_score", "mean_label")
     counts = ("effective_count", "clamped", "merged", "periods")
     return {
         **{name: getattr(pooled, name) for name in (*names, *counts)},

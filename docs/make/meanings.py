@@ -169,7 +169,8 @@ COLUMNS = {
     },
     "reliability": {
         "window": "`reference` or `analysis`",
-        "cell": "0 to 14: the fifteenth of [0, 1] in which the mean score lies",
+        "cell": "0 to 14, counted from score 0: that in which the mean score lies",
+        "width": "width of a cell, in score: 1/15, or ½, ¼, … of it where all scores are low",
         "low": "the lowest score in it",
         "high": "the highest score in it",
         "count": "labels in it",

@@ -11,15 +11,19 @@ from tests.reliability.bins import DAY, random_bins
 
 def literal(bins):
     """Cells by group and number, one bin after another."""
-    cells = {}
+    cells, tops = {}, {}
     for i in range(len(bins.group)):
-        key = int(bins.group[i]), min(int(bins.mean_score[i] * 15), 14)
+        highest = bins.mean_score[bins.group == bins.group[i]].max()
+        top = min(t for t in (2.0**-k for k in range(11)) if t >= highest)
+        key = int(bins.group[i]), min(int(bins.mean_score[i] / top * 15), 14)
+        tops[key] = top
         cells.setdefault(key, []).append(i)
     found = {}
     for key, rows in cells.items():
         w, n = bins.weight[rows], bins.count[rows]
         mine = bins.timestamp[bins.group == key[0]]
         found[key] = {
+            "width": tops[key] / 15,
             "low": bins.low[rows].min(),
             "high": bins.high[rows].max(),
             "count": n.sum(),
@@ -113,6 +117,21 @@ def test_a_score_on_a_border_belongs_to_the_cell_above_and_1_to_the_last():
         bins.count[2],
         bins.count[3] + bins.count[4],
     ]
+
+
+@pytest.mark.parametrize(
+    ("highest", "top"), [(0.51, 1.0), (0.5, 0.5), (0.3, 0.5), (0.01, 2**-6), (1e-9, 2**-10)]
+)
+def test_low_scores_are_told_apart_by_narrow_cells_of_all_windows_alike(highest, top):
+    one = random_bins(np.random.default_rng(12), 40, groups=2)
+    score = one.mean_score * 0.9 * highest
+    score[np.flatnonzero(one.group == 1)[0]] = highest
+    bins = replace(one, mean_score=score)
+    found = pool(bins, windows=2)
+    assert np.all(found.width == top / 15)
+    assert found.cell.max() == min(int(highest / top * 15), 14)
+    apart = pool(bins)
+    assert apart.width[apart.group == 0].max() <= top / 15
 
 
 def test_no_bins_are_no_cells():
