@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from calhard_kernels.cumulative import cumulative_error
-from calhard_kernels.smooth import smooth_ece
-from calhard_kernels.spiegelhalter import spiegelhalter
 
 from calhard.history.ids import Floats, Ints
 from calhard.measure.tables import EXTRAS
@@ -68,18 +65,28 @@ def metric_values(o: Outcomes, bins: Bins, c_hat: Floats, measure: Measure) -> d
     return found
 
 
+def _smooth(o: Outcomes) -> tuple[Floats, ...]:
+    from calhard_kernels.smooth import smooth_ece
+
+    return (smooth_ece(o),)
+
+
 def _cumulative(o: Outcomes) -> tuple[Floats, ...]:
+    from calhard_kernels.cumulative import cumulative_error
+
     found = cumulative_error(o)
     return found.mad, found.kuiper, found.p
 
 
 def _spiegelhalter(o: Outcomes) -> tuple[Floats, ...]:
+    from calhard_kernels.spiegelhalter import spiegelhalter
+
     found = spiegelhalter(o)
     return found.z, found.p
 
 
 FURTHER: Mapping[str, Callable[[Outcomes], tuple[Floats, ...]]] = {
-    "smooth_ece": lambda o: (smooth_ece(o),),
+    "smooth_ece": _smooth,
     "ecce": _cumulative,
     "spiegelhalter": _spiegelhalter,
 }

@@ -53,7 +53,7 @@ class Period:
         try:
             width = parse_duration(text)
         except ValueError as e:
-            raise ConfigError(f"period {text!r}: {e}; {EXAMPLE}") from e
+            raise ConfigError(f"{text!r} is no period; {EXAMPLE}") from e
         return cls(text.strip().replace(" ", ""), width_us=width)
 
     @classmethod

@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calhard.errors import InputError
+from calhard.errors import ConfigError, InputError
 from calhard.measure import period_history
-from calhard.measure.in_memory import HISTORY
+from calhard.measure.tables import history_schema
+from calhard.plan import AuditPlan, Measure
 from tests.measure.literal import naive_aece, naive_dece
 
 DAY = datetime(2026, 3, 4, tzinfo=UTC)  # a Wednesday
+WITHOUT_WHOLE = AuditPlan(measure=Measure(whole_model="none"))
 METRICS = ("aece", "dece", "clamp_rate")
 
 
@@ -121,7 +123,7 @@ def test_scores_at_the_calibrators_bounds_are_clamped():
 def test_rows_that_cannot_be_used_are_counted_and_change_nothing():
     good = only([0.2, 0.7], [0.0, 1.0])
     scores = [0.2, 0.7, -0.1, 1.1, float("nan"), float("inf"), None, 0.5, 0.5, 0.5, 2.0]
-    labels = [0.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0, None, float("nan"), 0.5, None]
+    labels = [0.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0, None, float("nan"), 1.5, None]
     row = only(scores, labels)
     assert {m: row[m] for m in METRICS} == {m: good[m] for m in METRICS}
     assert row["score_range_violations"] == 5  # −.1, 1.1, NaN, inf and the 2 without a label
@@ -141,8 +143,8 @@ def test_groups_are_apart_and_sorted():
         for c in ("y", "x")
         for d in (3, 0)
     ]
-    found = period_history(pa.concat_tables(parts))
-    assert found.schema.equals(HISTORY)
+    found = period_history(pa.concat_tables(parts), plan=WITHOUT_WHOLE)
+    assert found.schema.equals(history_schema())
     keys = [(r["model_id"], r["class_id"], r["timestamp"]) for r in found.to_pylist()]
     expected = [(m, c, DAY + timedelta(days=d)) for m in "ab" for c in "xy" for d in (0, 3)]
     assert keys == expected
@@ -161,8 +163,9 @@ def test_many_groups_agree_with_each_alone_whatever_the_order_of_rows():
             "label": (rng.random(n) < 0.4).astype(float),
         }
     )
-    together = period_history(table)
-    assert period_history(table.take(rng.permutation(n))).equals(together)
+    together = period_history(table, plan=WITHOUT_WHOLE)
+    shuffled = period_history(table.take(rng.permutation(n)), plan=WITHOUT_WHOLE)
+    assert shuffled.equals(together)
     assert sum(together["total_samples"].to_pylist()) == n
     rows = table.to_pylist()
     for found in together.to_pylist():
@@ -197,12 +200,6 @@ def test_a_period_holds_its_start_and_not_its_end():
     assert found["timestamp"].to_pylist() == [DAY + timedelta(days=d) for d in (-1, 0, 1)]
 
 
-def test_periods_before_1970_are_no_mirror_images():
-    at = datetime(1969, 12, 30, 23, tzinfo=UTC)
-    found = period_history(predictions([0.5], [1.0], at=at))
-    assert found["timestamp"].to_pylist() == [datetime(1969, 12, 30, tzinfo=UTC)]
-
-
 TYPES = [
     ("model_id", pa.array(["m"]).dictionary_encode()),
     ("model_id", pa.array(["m"], pa.large_string())),
@@ -228,9 +225,17 @@ def test_the_types_of_the_contract_are_read(name, column):
 
 
 BAD = [
-    ("model_id", pa.array([None], pa.string()), 'column "model_id", row 1: null'),
+    (
+        "model_id",
+        pa.array([None], pa.string()),
+        "row 1: model_id = null — give every row a model_id",
+    ),
     ("model_id", pa.array([0.5]), 'column "model_id" holds double; expected text or integers'),
-    ("timestamp", pa.array([None], pa.timestamp("us")), 'column "timestamp", row 1: null'),
+    (
+        "timestamp",
+        pa.array([None], pa.timestamp("us")),
+        "row 1: timestamp = null — give every row a timestamp",
+    ),
     ("timestamp", pa.array(["now"]), 'column "timestamp" holds string; expected timestamps'),
     ("timestamp", pa.array([1_700_000_000_000]), "they look like milliseconds"),
     ("score", pa.array(["0.5"]), 'column "score" holds string; expected numbers; cast it'),
@@ -258,11 +263,11 @@ def test_a_missing_column_is_named_beside_those_that_are_there():
 
 
 def test_a_period_that_is_no_duration_is_refused():
-    with pytest.raises(ValueError, match="not a duration"):
+    with pytest.raises(ConfigError, match="'daily' is no period; write \"1h\""):
         period_history(predictions([0.5], [1.0]), "daily")
 
 
 def test_no_predictions_are_an_empty_history():
     found = period_history(predictions([], []))
     assert found.num_rows == 0
-    assert found.schema.equals(HISTORY)
+    assert found.schema.equals(history_schema())
