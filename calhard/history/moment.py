@@ -9,7 +9,7 @@ would move the night, and pyarrow ends the process over some damaged ones instea
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -24,30 +24,44 @@ from calhard.history.rules import YEAR_1990, Span, known_from
 from calhard.report.names import display_name
 
 if TYPE_CHECKING:
+    from calhard.assess.windows import Clock
     from calhard.history.open import History
 
 DECIDING = (*INSTANTS, "model_id", "class_id", "total_samples")
 """The columns that decide whether a row is refused."""
 Instants = tuple[Ints, Ints]
 """Timestamps of some rows, and since when these are known."""
+Hopes = list[tuple[int, int]]
+"""What a file's rows may score at most, and the file's index."""
 
 
 def newest_instant(history: History, latest: int) -> int | None:
     """Return when the newest of the sound rows known by ``latest`` became known, None without."""
     span = Span(YEAR_1990, latest, latest)
-    return _Search(history, span, lambda _, known: known).greatest()
+    search = _Search(history, span, lambda _, known: known)
+    return search.greatest(search.hopes(range(len(history.files))))
 
 
-def least_lag(history: History, since: int, as_of: int, latest: int) -> int:
-    """Return how long after their timestamps rows become known, µs: the least of all sound rows.
+def least_lag(history: History, clock: Clock, latest: int) -> int:
+    """Return how long after their timestamps rows become known, µs; 0 where nothing tells.
 
-    Of those since an instant that are known at ``as_of`` and, were that to come, by ``latest``: so
-    what arrives later changes no earlier night. 0 where the history does not tell.
+    The least of all sound rows that are known at the clock's as_of (and, were that still to come,
+    by ``latest``) and of which the timestamp lies at most an analysis window before the newest: a
+    row that comes late tells nothing about the others, and months differ. What becomes known later
+    changes nothing.
     """
     if not any(KNOWN in plan.source for plan in history.plans):
         return 0
-    span = Span(max(since, YEAR_1990), min(as_of, latest), latest)
-    found = _Search(history, span, lambda stamp, known: stamp - known).greatest()
+    span = Span(max(clock.lookback, YEAR_1990), min(clock.as_of, latest), latest)
+    search = _Search(history, span, lambda stamp, _: stamp)
+    newest_of = search.hopes(range(len(history.files)))
+    newest = search.greatest(newest_of)
+    if newest is None:
+        return 0
+    since = max(newest - (clock.cut - clock.analysis) + 1, span.since_us)
+    search = _Search(history, replace(span, since_us=since), lambda stamp, known: stamp - known)
+    recent = [index for hope, index in newest_of if hope >= since]
+    found = search.greatest(search.hopes(recent))
     return 0 if found is None else -found
 
 
@@ -82,10 +96,13 @@ class _Search:
     span: Span
     score: Callable[[Ints, Ints], Ints]
 
-    def greatest(self) -> int | None:
-        """Return the greatest score, None where no file has a sound row within the span."""
-        found = [(self._hope(index), index) for index in range(len(self.history.files))]
-        hopes = [(hope, index) for hope, index in found if hope is not None]
+    def hopes(self, files: Iterable[int]) -> Hopes:
+        """Return the greatest scores of some files' rows, sound or not, where there are any."""
+        found = [(self._greatest(self._within(index)), index) for index in files]
+        return [(hope, index) for hope, index in found if hope is not None]
+
+    def greatest(self, hopes: Hopes) -> int | None:
+        """Return the greatest score of a sound row of some files, None where there is none."""
         best: int | None = None
         for hope, index in sorted(hopes, reverse=True):
             if best is not None and best >= hope:
@@ -94,10 +111,6 @@ class _Search:
             sound = self._greatest(rows, hope)
             best = sound if best is None or (sound is not None and sound > best) else best
         return best
-
-    def _hope(self, index: int) -> int | None:
-        """The greatest score of a file's rows, sound or not."""
-        return self._greatest(self._within(index))
 
     def _within(self, index: int) -> Iterator[Instants]:
         """Instants of a file's rows within the span, batch by batch, told by these alone."""

@@ -125,8 +125,7 @@ class History:
     def clock(self, plan: AuditPlan, as_of_us: int, now_us: int) -> Clock:
         """Return a plan's clock at ``as_of_us``, shifted by what rows are known too late."""
         clock, latest = Clock.of(plan, as_of_us), now_us + self.clock_skew_us
-        lag = least_lag(self, clock.lookback, as_of_us, latest)
-        return Clock.of(plan, as_of_us, lag)
+        return Clock.of(plan, as_of_us, least_lag(self, clock, latest))
 
     def newest_timestamp(self, now_us: int) -> int | None:
         """Return when the newest sound row became known, None without: its timestamp or later.
