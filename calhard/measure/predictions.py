@@ -121,9 +121,11 @@ def read_rows(
     it told where a file is there twice under two names. Rows without a usable id, instant, weight
     or mask are refused, and so are those of class ``__all__``, which measure makes itself.
 
-    ``account`` counts the rows once all of them have been handed out. Nothing of a file may stay
-    unless all of it was read: on `BadFile` drop what this call, and any call for other row groups
-    of the same file, has handed out, and read the rest ``without`` the file.
+    ``account`` gets the number of rows once all of them have been handed out, the refused ones
+    ("rejected") by reason, and of those handed out once more the ones that are not used ("unused"),
+    each reason with its first place. Nothing of a file may stay unless all of it was read: on
+    `BadFile` drop what this call, and any call for other row groups of the same file, has handed
+    out, and read the rest ``without`` the file.
 
     Raises
     ------

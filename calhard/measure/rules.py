@@ -152,9 +152,9 @@ class Predicted(CheckedBatch):
         return rules
 
     def _account_for(self, state: States, keep: Bools | None, account: RowAccount) -> None:
-        """Count the rows that stay: used ones as such, the others by their state."""
+        """Count the rows that stay, and of them once more those that are not used, by state."""
         counts = np.bincount(state if keep is None else state[keep], minlength=1)
-        account.rows += int(counts[USED])
+        account.rows += int(counts.sum())
         for unused in (np.flatnonzero(counts[1:]) + 1).tolist():
             reason, column = UNUSED[unused]
             hit = state == unused if keep is None else keep & (state == unused)
