@@ -8,6 +8,7 @@ Source: Abramowitz & Stegun 1964, 26.2, 26.5 and 26.7; DiDonato & Morris 1992 (i
 
 from __future__ import annotations
 
+import math
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -64,6 +65,11 @@ def student_t_sf(t: Array, df: Array) -> Array:
     xp = namespace(t, df)
     half = 0.5 * student_t_p(t, df)
     return xp.where(t > 0.0, half, 1.0 - half)
+
+
+def normal_p(z: Array) -> Array:
+    """Return the two-sided p of a standard normal statistic, P(|N| ≥ |z|) = erfc(|z|/√2)."""
+    return _call("erfc", math.sqrt(0.5) * namespace(z).abs(z))
 
 
 def f_p(between: Array, within: Array, df_between: Array, df_within: Array) -> Array:
