@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from calhard.engines import LocalEngine, Progress
 from calhard.errors import ConfigError
@@ -11,10 +11,8 @@ from calhard.explanation import Explanation, explain_night
 from calhard.history import read_baseline
 from calhard.pipeline import AuditReport, run_audit
 from calhard.plan import AuditPlan
+from calhard.plan.instant import instant
 from calhard.store import open_night
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 
 
 def audit(
@@ -133,29 +131,3 @@ def explain(
     >>> print(found.text)  # doctest: +SKIP
     """
     return explain_night(open_night(out, night), model_id, class_id, metric)
-
-
-def instant(as_of: str | datetime | None, name: str = "as_of") -> int | None:
-    """Return an instant as microseconds since 1970 UTC; naive ones are UTC, None stays None.
-
-    ``name`` is what a message calls it.
-
-    Raises
-    ------
-    ConfigError
-        Not an ISO date or instant, or before 1990, where no history begins.
-    """
-    if as_of is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(as_of) if isinstance(as_of, str) else as_of
-    except ValueError as e:
-        raise ConfigError(
-            f"{name} {as_of!r} is no ISO instant; write one such as 2026-05-31T00:00Z"
-        ) from e
-    if not isinstance(moment, datetime):
-        raise ConfigError(f"{name} {as_of!r} is neither ISO text nor a datetime")
-    aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-    if aware < EARLIEST:
-        raise ConfigError(f"{name} {as_of} lies before 1990, and so before every history")
-    return (aware - EPOCH) // timedelta(microseconds=1)

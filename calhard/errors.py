@@ -23,7 +23,15 @@ class PublishError(CalhardError):
     """The disk refused; the message says what became of the night and what to mend."""
 
 
-class NightInProgress(CalhardError):
-    """Someone else is writing this night right now."""
+class InProgress(CalhardError):
+    """Someone else is writing the same thing right now."""
 
     exit_code = 75
+
+
+class NightInProgress(InProgress):
+    """Someone else is writing this night right now."""
+
+
+class HistoryInProgress(InProgress):
+    """Someone else is measuring into this history right now."""

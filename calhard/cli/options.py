@@ -64,6 +64,6 @@ def parse_instant(text: str | None) -> int | None:
     ConfigError
         Not an ISO date or instant, or before 1990, where no history begins.
     """
-    from calhard.api import instant
+    from calhard.plan.instant import instant
 
     return instant(text, "--as-of")

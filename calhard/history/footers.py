@@ -30,7 +30,9 @@ def row_group_extents(
                 name, _ = decoded(plan.constants["model_id"].encode("utf-8", "surrogateescape"))
                 ends: list[tuple[object, object]] = [(name, name)] * opened.num_row_groups
             else:
-                ends = [_ends(opened, group, column) for group in range(opened.num_row_groups)]
+                ends = [
+                    column_ends(opened, group, column) for group in range(opened.num_row_groups)
+                ]
             rows = [opened.metadata.row_group(g).num_rows for g in range(opened.num_row_groups)]
     except FAULTS:
         return None  # the shard that reads the file tells what is wrong with it
@@ -45,7 +47,7 @@ def row_group_extents(
     return found
 
 
-def _ends(opened: pq.ParquetFile, group: int, column: str) -> tuple[object, object]:
+def column_ends(opened: pq.ParquetFile, group: int, column: str) -> tuple[object, object]:
     """The least and greatest value that a row group's footer names, None where it does not.
 
     Of some damaged footers pyarrow cannot make an exception: asked for statistics it ends the

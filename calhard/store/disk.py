@@ -100,6 +100,18 @@ def move(source: Path, target: Path) -> None:
         raise
 
 
+def replace(source: Path, target: Path) -> None:
+    """Put a file in the place of another, or where there is none, in one step."""
+    os.rename(source, target)  # noqa: PTH104  # see the module's docstring
+    _sync_parents(source, target)
+
+
+def remove(path: Path) -> None:
+    """Remove a file."""
+    os.unlink(path)  # noqa: PTH108  # see the module's docstring
+    sync(path.parent)
+
+
 def exchange(a: Path, b: Path) -> bool:
     """Swap two folders in one step; False where the system cannot."""
     code = _swap(a, b)

@@ -25,6 +25,11 @@ def is_night(name: str) -> bool:
     return True
 
 
+def is_uri(text: str) -> bool:
+    """Return whether a text names a place on a store rather than a folder."""
+    return _URI.match(text) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """Paths of one night under ``out``.
@@ -40,7 +45,7 @@ class Layout:
 
     def __post_init__(self) -> None:
         """Refuse anything that is no date, and what would become a folder named ``s3:``."""
-        if _URI.match(os.fspath(self.out)):
+        if is_uri(os.fspath(self.out)):
             raise ConfigError(
                 f"{self.out}: nights are published to a folder, not to a URI, in this version; "
                 "name a folder, such as --out nights"

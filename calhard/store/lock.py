@@ -1,4 +1,4 @@
-"""One writer per night: a lock that the system drops when its holder dies."""
+"""One writer per night or history: a lock that the system drops when its holder dies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from calhard.errors import NightInProgress
+from calhard.errors import InProgress, NightInProgress
 from calhard.store import disk
 
 
@@ -22,6 +22,13 @@ def held(path: Path, night: str) -> Iterator[None]:
     NightInProgress
         Another process holds it; the message names it.
     """
+    with locked(path, f"night {night}", NightInProgress):
+        yield
+
+
+@contextmanager
+def locked(path: Path, subject: str, refused: type[InProgress]) -> Iterator[None]:
+    """Hold the lock of what one writes at a time; raise ``refused`` where another process does."""
     disk.make_folder(path.parent)
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -29,8 +36,8 @@ def held(path: Path, night: str) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(handle, 200, 0).decode("utf-8", "replace").strip()
-            raise NightInProgress(
-                f"night {night} is being written by {holder or 'another process'} right now"
+            raise refused(
+                f"{subject} is being written by {holder or 'another process'} right now"
             ) from None
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)

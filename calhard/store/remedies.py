@@ -30,21 +30,27 @@ _REMEDIES = {
 }
 
 
-def refusal(place: Path, error: OSError, consequence: str = NOTHING) -> PublishError:
-    """Return the error that tells a person where the disk refused and what to do."""
+def refusal(
+    place: Path, error: OSError, consequence: str = NOTHING, option: str = "--out"
+) -> PublishError:
+    """Return the error that tells a person where the disk refused and what to do.
+
+    ``option`` is the command's that names the folder.
+    """
     names = (error.filename2, error.filename)  # of a rename, the target says more
     where = next((os.fspath(n) for n in names if isinstance(n, str | Path)), place)
     remedy = _REMEDIES.get(error.errno or 0, "check the disk and run again")
+    remedy = remedy.replace("--out", option)
     return PublishError(f"{where}: {_reason(error)}; {consequence}: {remedy}")
 
 
 @contextmanager
-def told(place: Path, consequence: str = NOTHING) -> Iterator[None]:
+def told(place: Path, consequence: str = NOTHING, option: str = "--out") -> Iterator[None]:
     """Raise what the disk refuses within as `PublishError`."""
     try:
         yield
     except OSError as e:
-        raise refusal(place, e, consequence) from e
+        raise refusal(place, e, consequence, option) from e
 
 
 def _reason(error: OSError) -> str:

@@ -1,0 +1,140 @@
+"""What a run of `measure` did, and what it left out and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from calhard.history.account import RowAccount
+from calhard.measure.changes import Kept
+from calhard.measure.manifest import period_text
+from calhard.measure.periods import Period
+from calhard.measure.rows import (
+    BAD_LABEL,
+    MASKED,
+    MISMATCH,
+    MISSING,
+    OUT_OF_RANGE,
+    UNLABELLED,
+    WEIGHTLESS,
+)
+
+UNUSED = {
+    "unlabelled": (UNLABELLED, "no label yet", "measure again when labels are there"),
+    "out_of_range": (
+        *(OUT_OF_RANGE, "score is not finite or outside [0, 1]"),
+        "mend the model's output; they count as score_range_violations",
+    ),
+    "mismatch": (
+        *(MISMATCH, "mask and row contradict each other"),
+        "true: give score and label; false: leave one out; they count as mask_mismatch_count",
+    ),
+    "missing": (MISSING, "score is null", "write scores, or a mask that is false there"),
+    "masked": (MASKED, "masked", "nothing to mend: the mask says so"),
+    "bad_label": (BAD_LABEL, "label is not finite or outside [0, 1]", "write 0, 1 or a share"),
+    "weightless": (WEIGHTLESS, "weight is 0", "nothing to mend: they weigh nothing"),
+}
+"""Rows that were read and not used: (state, what they are, remedy), by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The files of the predictions, by what became of them since the last run."""
+
+    read: int = 0
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    vanished: tuple[str, ...] = ()
+    older: tuple[str, ...] = ()
+    """Of which older changes were left out (``--since``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureReport:
+    """A run in numbers; ``to_dict`` is what ``--json`` prints."""
+
+    source: str
+    history: Path
+    period: Period
+    files: Files
+    account: RowAccount
+    """Rows and files that were refused; ``rows`` are those that were read and are usable."""
+    coverage: float
+    """The least share of this run's rows, files or bytes that were not refused."""
+    coverage_bound: float
+    periods: tuple[int, ...] = ()
+    """Numbers of the periods that were measured."""
+    models: int = 0
+    classes: int = 0
+    """Models and classes together; whole models are not counted."""
+    used: int = 0
+    unused: Mapping[str, int] = field(default_factory=dict)
+    """Rows that were measured and not used, by the names of `UNUSED`."""
+    written: tuple[str, ...] = ()
+    """Parts that are new or other than they were."""
+    parts: int = 0
+    """All parts of the history."""
+    kept: tuple[Kept, ...] = ()
+    kept_periods: int = 0
+    """Periods that stay as they are since rows that they were measured from are gone."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether there was nothing to do."""
+        return not self.periods and not self.kept and not self.account.files
+
+    @property
+    def exit_code(self) -> int:
+        """3 where coverage is under its bound, else 0."""
+        return 3 if self.coverage < self.coverage_bound else 0
+
+    def span(self) -> tuple[str, str] | None:
+        """Return the starts of the first and the last period that was measured."""
+        if not self.periods:
+            return None
+        first, last = (period_text(self.period, n) for n in (self.periods[0], self.periods[-1]))
+        return first, last
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON would hold it."""
+        return {
+            "source": self.source,
+            "history": str(self.history),
+            "period": self.period.text,
+            "periods": len(self.periods),
+            "span": self.span(),
+            "models": self.models,
+            "classes": self.classes,
+            "rows": {
+                "used": self.used,
+                **{name: self.unused.get(name, 0) for name in UNUSED},
+                "refused": self.account.rejected,
+            },
+            "files": {
+                "read": self.files.read,
+                "new": self.files.new,
+                "changed": self.files.changed,
+                "unchanged": self.files.unchanged,
+                "refused": len(self.account.files),
+                "vanished": list(self.files.vanished),
+                "older_changes_left_out": list(self.files.older),
+            },
+            "parts": self.parts,
+            "written": list(self.written),
+            "kept": [self._kept(kept) for kept in self.kept],
+            "kept_periods": self.kept_periods,
+            "refused": [row for row in self.account.coverage() if row["outcome"] == "rejected"],
+            "coverage": {"share": self.coverage, "bound": self.coverage_bound},
+            "exit_code": self.exit_code,
+        }
+
+    def _kept(self, kept: Kept) -> dict[str, Any]:
+        return {
+            "period": period_text(self.period, kept.number),
+            "sources": list(kept.sources),
+            "rows_measured": kept.before,
+            "rows_there": kept.now,
+        }
