@@ -75,8 +75,10 @@ class Read:
             return []
         rows = self.rows
         columns = [self.pairs, rows.timestamp.tolist(), rows.state.tolist()]
-        for column in (rows.score, rows.label, rows.weight, rows.example):
-            columns.append([b""] * len(rows) if column is None else [v.tobytes() for v in column])
+        columns += [
+            [b""] * len(rows) if column is None else [v.tobytes() for v in column]
+            for column in (rows.score, rows.label, rows.weight, rows.example)
+        ]
         columns += [self.tag(name) for name in sorted(rows.tags)]
         return list(zip(*columns, strict=True))
 
@@ -87,18 +89,25 @@ def read(path, plan=None, *, now=AS_OF, **options):
     reading = pickle.loads(pickle.dumps(predictions.reading(now)))
     account, keys, parts = predictions.account + RowAccount(), Keys(), []
     for index, file in enumerate(reading.files):
-        told = RowAccount()
-        try:
-            found = [checked(rows) for rows in read_rows(reading, index, keys, told)]
-        except BadFile as e:
-            assert e.path == file.path
-            assert told == RowAccount()
-            assert list(read_rows(reading.without(e.path), index, keys, told)) == []
-            account.reject_file(file.name, e.reason, e.remedy)
+        found, told = read_file(reading, index, keys)
+        if isinstance(told, BadFile):
+            assert told.path == file.path
+            account.reject_file(file.name, told.reason, told.remedy)
+            left = reading.without(told.path)
+            assert read_file(left, index, keys) == ([], RowAccount())
         else:
-            assert told.rows == sum(map(len, found))
             parts, account = parts + found, account + told
     return Read(concatenate(parts) if parts else None, keys, account, predictions)
+
+
+def read_file(reading, index, keys, row_groups=None):
+    """Rows of a file, batch by batch, and their account, or none and why the file is bad."""
+    told = RowAccount()
+    try:
+        found = [checked(rows) for rows in read_rows(reading, index, keys, told, row_groups)]
+    except BadFile as e:
+        return ([], e) if told == RowAccount() else ([], "rows of a broken file are told of")
+    return (found, told) if told.rows == sum(map(len, found)) else (found, "rows are miscounted")
 
 
 def checked(rows):

@@ -61,9 +61,8 @@ def test_every_combination_of_values_has_the_state_that_the_words_give_it(writer
 
 def test_without_mask_and_weight_nothing_is_masked_or_weighs_anything_but_1(tmp_path):
     pairs = list(itertools.product(SCORES, SCORES))
-    table = log(
-        len(pairs), score=floats([p[0] for p in pairs]), label=floats([p[1] for p in pairs])
-    )
+    score, label = map(list, zip(*pairs, strict=True))
+    table = log(len(pairs), score=floats(score), label=floats(label))
     found = read(write(tmp_path / "p.parquet", table))
     assert found.states == [state_of(*pair, None, None) for pair in pairs]
     assert found.rows.weight is None
@@ -91,9 +90,8 @@ def test_any_values_have_the_state_that_the_words_give_them(tmp_path_factory, ro
     assert found.states == [state_of(*row) for row in rows]
     for kept, given_ in ((found.rows.score, score), (found.rows.label, label)):
         expected = np.array([NAN if v is None else v + 0.0 for v in given_])
-        assert kept.tobytes() == expected.tobytes() or np.array_equal(
-            kept, expected, equal_nan=True
-        )
+        assert np.array_equal(kept, expected, equal_nan=True)
+        assert np.array_equal(np.signbit(kept[kept == 0.0]), np.zeros((kept == 0.0).sum()))
     assert found.rows.weight.tolist() == [1.0 if w is None else w for w in weight]
 
 
@@ -174,11 +172,6 @@ def test_a_row_that_breaks_several_rules_is_counted_once_by_the_first(tmp_path):
     )
     found = read(write(tmp_path / "p.parquet", table))
     assert found.counts() == {
-        "model_id is null or empty": 1,
-        "timestamp before 1990": 1,
-        "weight is negative": 1,
-        "timestamp is null": 1,
-    } or found.counts() == {
         "model_id is null or empty": 1,
         "timestamp before 1990": 1,
         "class_id __all__ is made by measure": 1,
