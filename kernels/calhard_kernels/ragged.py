@@ -7,6 +7,8 @@ beside it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from calhard_kernels._array import Array, namespace
@@ -26,12 +28,24 @@ def segment_sum(values: Array, start: Array, stop: Array) -> Array:
     because the standard has no segmented sum and CuPy's ``add.reduceat`` subtracts cumulative sums,
     which loses digits and lets a segment's bits depend on the rows before it.
     """
-    if namespace(values) is np:
-        return _reduceat(values, start, stop)
-    return _by_eights(values, start, stop)
+    xp = namespace(values)
+    if xp is np:
+        return _reduceat(np.add, values, start, stop)
+    return _by_eights(xp.add, values, start, stop)
 
 
-def _reduceat(values: Array, start: Array, stop: Array) -> Array:
+def segment_max(values: Array, start: Array, stop: Array) -> Array:
+    """Return the largest of ``values[start:stop]`` of every segment and 0, (B,) float64.
+
+    Arguments as for `segment_sum`.
+    """
+    xp = namespace(values)
+    if xp is np:
+        return np.maximum(_reduceat(np.maximum, values, start, stop), 0.0)
+    return xp.maximum(_by_eights(xp.maximum, values, start, stop), 0.0)
+
+
+def _reduceat(combine: np.ufunc, values: Array, start: Array, stop: Array) -> Array:
     total = np.zeros(start.shape)
     filled = np.flatnonzero(stop > start)  # reduceat gives an empty segment its first value
     if not len(filled):
@@ -39,15 +53,17 @@ def _reduceat(values: Array, start: Array, stop: Array) -> Array:
     begin, end = start[filled], stop[filled]
     values = values[: end[-1]]
     if np.array_equal(begin[1:], end[:-1]):
-        total[filled] = np.add.reduceat(values, begin)
+        total[filled] = combine.reduceat(values, begin)
         return total
-    edges = np.stack([begin, end], axis=1).ravel()[:-1]  # what lies in the gaps is every other sum
-    total[filled] = np.add.reduceat(values, edges)[::2]
+    edges = np.stack([begin, end], axis=1).ravel()[:-1]  # what lies in the gaps is every other one
+    total[filled] = combine.reduceat(values, edges)[::2]
     return total
 
 
-def _by_eights(values: Array, start: Array, stop: Array) -> Array:
-    """Sum neighbours within each segment, eight at a time, until one value is left of each."""
+def _by_eights(
+    combine: Callable[[Array, Array], Array], values: Array, start: Array, stop: Array
+) -> Array:
+    """Combine neighbours of each segment and 0, eight at a time, until one value is left."""
     xp = namespace(values)
     while start.shape[0] and int(xp.max(stop - start)) > 1:
         pieces = (stop - start + (FAN_IN - 1)) // FAN_IN
@@ -57,7 +73,7 @@ def _by_eights(values: Array, start: Array, stop: Array) -> Array:
         end = spread(stop, offsets)
         total = xp.zeros(begin.shape, dtype=xp.float64)
         for k in range(FAN_IN):
-            total = total + _taken(values, begin + k, end)
+            total = combine(total, _taken(values, begin + k, end))
         values, start, stop = total, offsets[:-1], offsets[1:]
     return _taken(values, start, stop)
 
@@ -81,7 +97,9 @@ def row_at(values: Array, row: Array) -> Array:
 
 def offsets_of(count: Array) -> Array:
     """Return the offsets (G + 1,) of groups of ``count`` (G,) int64 rows: 0 and running sums."""
-    return namespace(count).cumulative_sum(count, include_initial=True)
+    xp = namespace(count)
+    running = xp.cumulative_sum if hasattr(xp, "cumulative_sum") else xp.cumsum  # CuPy up to 14.0
+    return xp.concat([xp.zeros((1,), dtype=xp.int64), running(count)])
 
 
 def spread(per_group: Array, offsets: Array) -> Array:

@@ -15,6 +15,7 @@ from calhard_kernels.ragged import (
     group_of,
     offsets_of,
     row_at,
+    segment_max,
     segment_sum,
     spread,
 )
@@ -52,6 +53,15 @@ def test_a_segment_sums_to_its_own_values(asarray, drawn):
     assert found.shape == start.shape
     for value, a, b in zip(found, start, stop, strict=True):
         assert value == pytest.approx(math.fsum(values[a:b]), rel=1e-14, abs=1e-13)
+
+
+@LIBRARIES
+@given(segments())
+def test_a_segments_largest_value_is_at_least_0(asarray, drawn):
+    values, start, stop = drawn
+    found = np.asarray(segment_max(*map(asarray, drawn)))
+    expected = [max([0.0, *values[a:b]]) for a, b in zip(start, stop, strict=True)]
+    np.testing.assert_array_equal(found, expected)
 
 
 @LIBRARIES
