@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from calhard.history.ids import Codes, Floats, Ints, Keys
+from calhard.measure.device import array_namespace, moved, rows_at_once
 from calhard.measure.grouping import Groups, form_groups
 from calhard.measure.metrics import bin_values, metric_values
 from calhard.measure.rows import MISMATCH, OUT_OF_RANGE, UNLABELLED, USED, PredictionRows
@@ -23,8 +24,6 @@ from calhard_kernels.bins import equal_mass
 from calhard_kernels.blocks import group_blocks
 
 KEYS = ("model_id", "class_id", "timestamp")
-BLOCK_ROWS = 2**17
-"""Rows of whole groups that are measured at once: their arrays stay in the cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +121,13 @@ def _metrics(
     metrics: list[Mapping[str, Floats]] = []
     table: list[Mapping[str, NDArray[Any]]] = []
     measure = settings.plan.measure
-    first = 0
-    for o in group_blocks(outcomes, BLOCK_ROWS):
-        bins, end = equal_mass(o), first + len(o.n)
+    first, xp = 0, array_namespace(settings.device)
+    for block in group_blocks(outcomes, rows_at_once(xp)):
+        o, end = moved(block, xp), first + len(block.offsets) - 1
+        bins = equal_mass(o)
         metrics.append(metric_values(o, bins, c_hat[first:end], measure))
-        table.append({"group": bins.group + first, **bin_values(o, bins, measure)})
+        found = bin_values(o, bins, measure)
+        table.append(found | {"group": found["group"] + first})
         first = end
     return _joined(metrics), _joined(table)
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calhard.history.ids import Floats, Ints
+from calhard.measure.device import to_host
 from calhard.measure.tables import EXTRAS
 from calhard.plan import Measure
+from calhard_kernels._array import namespace
 from calhard_kernels.bins import Bins, equal_width
 from calhard_kernels.brier import brier
 from calhard_kernels.calibration import (
@@ -22,10 +26,13 @@ from calhard_kernels.calibration import (
 )
 from calhard_kernels.cox import cox
 from calhard_kernels.outcomes import Outcomes
+from calhard_kernels.ragged import segment_sum
 
 
 def metric_values(o: Outcomes, bins: Bins, c_hat: Floats, measure: Measure) -> dict[str, Floats]:
-    """Return every metric of every group, (G,) float64; NaN where it has no value.
+    """Return every metric of every group, (G,) NumPy float64; NaN where it has no value.
+
+    The arrays of ``o`` decide where they are computed.
 
     Parameters
     ----------
@@ -33,12 +40,14 @@ def metric_values(o: Outcomes, bins: Bins, c_hat: Floats, measure: Measure) -> d
     c_hat : float64, shape (G,)
     measure : bounds, least sizes and further statistics
     """
+    xp = namespace(o.score)
+    c_hat = xp.asarray(c_hat)
     width = equal_width(o)
     aece, dece = calibration_error(o, bins), calibration_error(o, width)
     slope, parts = cox(o), brier(o, width)
     bound = tau(o.n, bins.asked, c_hat, measure.min_tau)
     found = {
-        "n_bins": np.where(o.n > 0, bins.asked, np.nan),
+        "n_bins": xp.where(o.n > 0, xp.astype(bins.asked, xp.float64), float("nan")),
         "aece": aece.value,
         "aece_standard_error": aece.standard_error,
         "dece": dece.value,
@@ -62,7 +71,7 @@ def metric_values(o: Outcomes, bins: Bins, c_hat: Floats, measure: Measure) -> d
     }
     for name in measure.extras:
         found |= dict(zip(EXTRAS[name], FURTHER[name](o), strict=True))
-    return found
+    return {name: to_host(values) for name, values in found.items()}
 
 
 def _smooth(o: Outcomes) -> tuple[Floats, ...]:
@@ -92,29 +101,34 @@ FURTHER: Mapping[str, Callable[[Outcomes], tuple[Floats, ...]]] = {
 }
 
 
-def bin_values(o: Outcomes, bins: Bins, measure: Measure) -> dict[str, Floats | Ints]:
-    """Return the columns of the bin table but its keys, (B,); ``merged_with`` is −1 for none.
+def bin_values(o: Outcomes, bins: Bins, measure: Measure) -> dict[str, NDArray[Any]]:
+    """Return the columns of the bin table but its keys, (B,) NumPy arrays, and each bin's group.
 
-    A bin of fewer than ``min_bin`` rows is merged with the next one that holds rows, the last one
-    with the one before it; a lone bin with none.
+    ``merged_with`` is −1 for none: a bin of fewer than ``min_bin`` rows is merged with the next one
+    that holds rows, the last one with the one before it; a lone bin with none.
     """
-    group = bins.group
-    small = bins.count < measure.min_bin
-    no_next = np.append(group[1:] != group[:-1], True)
-    no_last = np.insert(group[1:] != group[:-1], 0, True)
-    following, before = np.roll(bins.number, -1), np.roll(bins.number, 1)
-    partner = np.where(no_next, np.where(no_last, -1, before), following)
+    xp = namespace(o.score)
     clamped = (o.score <= measure.clamp_low) | (o.score >= measure.clamp_high)
-    return {
+    found = {
+        "group": bins.group,
         "bin": bins.number,
-        "low": o.score[bins.start],
-        "high": o.score[bins.stop - 1],
+        "low": xp.take(o.score, bins.start),
+        "high": xp.take(o.score, bins.stop - 1),
         "count": bins.count,
         "weight": bins.weight,
         "mean_score": bins.score,
         "mean_label": bins.label,
-        "merged_with": np.where(small, partner, -1),
-        "clamped": np.add.reduceat(clamped, bins.start, dtype=np.int64)
-        if len(bins.start)
-        else bins.count,
+        "clamped": segment_sum(xp.astype(clamped, xp.float64), bins.start, bins.stop),
     }
+    table = {name: to_host(column) for name, column in found.items()}
+    partner = _partners(table["group"], table["bin"])
+    return table | {"merged_with": np.where(table["count"] < measure.min_bin, partner, -1)}
+
+
+def _partners(group: Ints, number: Ints) -> Ints:
+    """The bin with which each would be merged."""
+    border = group[1:] != group[:-1]
+    last, first = np.append(border, [True] * (len(group) > 0)), np.insert(border, 0, True)
+    first = first[: len(group)]
+    found: Ints = np.where(last, np.where(first, -1, np.roll(number, 1)), np.roll(number, -1))
+    return found
