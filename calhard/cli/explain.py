@@ -71,7 +71,7 @@ def _draw(found: Explanation, png: Path) -> None:
 
     if found.picture is None:
         raise ConfigError(f"nothing to draw to {png}: no values of this series were kept")
-    png.write_bytes(png_bytes(found.picture, found.sentence))
+    png.write_bytes(png_bytes(found.picture, found.sentence, found.reliability))
 
 
 def _show(found: Explanation) -> None:

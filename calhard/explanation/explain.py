@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from math import isfinite
 from typing import Any
@@ -20,6 +21,7 @@ from calhard.explanation.nearest import suggestion
 from calhard.explanation.overview import overview_text, ranked
 from calhard.explanation.text import WIDTH, series_text
 from calhard.explanation.verdict import Verdict, Word, verdict_of
+from calhard.reliability import Diagram
 from calhard.report.names import display_name
 from calhard.report.picture import SeriesPicture, series_picture
 from calhard.schema import MICROSECONDS_PER_DAY
@@ -52,6 +54,11 @@ class Explanation:
     def sentence(self) -> str:
         """The verdict in a sentence."""
         return verdict_of(self.facts).sentence
+
+    @property
+    def reliability(self) -> Mapping[str, Diagram]:
+        """Reliability diagrams of its model and class by window; none where no bins were kept."""
+        return self.facts.reliability
 
     @property
     def text(self) -> str:
@@ -87,6 +94,10 @@ def _series_dict(facts: SeriesFacts, verdict: Verdict) -> dict[str, Any]:
         "improvement": facts.improvement,
         "warning": facts.warning,
         "violations": list(facts.violations.values()),
+        "reliability": {
+            window: [asdict(cell) for cell in diagram.cells]
+            for window, diagram in facts.reliability.items()
+        },
     }
     return {name: _plain(value) for name, value in content.items()}
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 
 import pyarrow as pa
 
+from calhard.explanation.reliability import diagrams_of
 from calhard.findings.severity import REGRESSION_SCALE, VIOLATION_SCALE
 from calhard.plan import AuditPlan
+from calhard.reliability import Diagram
 from calhard.schema import Metric
 
 Row = Mapping[str, Any]
 PLAN = "calhard.toml"
 """The night's file that holds the configuration in force."""
+RELIABILITY = "reliability"
+"""The table of the night's bins, which nights of older versions do not have."""
 
 
 class Night(Protocol):
@@ -69,6 +73,8 @@ class SeriesFacts:
     as_of: datetime
     inflation: Mapping[str, float]
     """Raw λ above 1 of the series' family, by head."""
+    reliability: Mapping[str, Diagram] = field(default_factory=dict)
+    """Diagrams of its model and class by window, reference and analysis, where bins were kept."""
 
     @property
     def spec(self) -> Metric:
@@ -141,10 +147,26 @@ def model_facts(night: Night, model_id: str, **only: str) -> ModelFacts:
         name: _by_series(night.rows(name, model_id=model_id, **only))
         for name in ("evidence", "violations", "regressions", "improvements", "warnings")
     }
+    diagrams = _diagrams(night, model_id, of_class)
     keys = dict.fromkeys(key for found in tables.values() for key in found)
     incidents = night.rows("incidents").to_pylist() if keys else []
-    series = [_facts(key, tables, classes, plan, as_of, night, incidents) for key in keys]
+    series = [
+        replace(
+            _facts(key, tables, classes, plan, as_of, night, incidents),
+            reliability=diagrams.get(key[1], {}),
+        )
+        for key in keys
+    ]
     return ModelFacts(series, classes)
+
+
+def _diagrams(
+    night: Night, model_id: str, of_class: Mapping[str, str]
+) -> Mapping[str, Mapping[str, Diagram]]:
+    """The diagrams of a model by class and window; none of a night of an older version."""
+    if f"{RELIABILITY}.parquet" not in night.files:
+        return {}
+    return diagrams_of(night.rows(RELIABILITY, model_id=model_id, **of_class))
 
 
 def unkept(night: Night, model: ModelFacts, key: tuple[str, str, str]) -> SeriesFacts:

@@ -9,14 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calhard.errors import ConfigError
+from calhard.reliability.figure import draw, title_lines
 from calhard.report.names import display_name
 from calhard.report.picture import SeriesPicture
 from calhard.report.words import number
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from collections.abc import Iterator, Mapping
 
-INCHES, DPI = (10.0, 4.5), 120
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from calhard.reliability import Diagram
+
+INCHES, TALL, DPI = (10.0, 4.5), (10.0, 10.5), 120
+WINDOWS = {"reference": "Before", "analysis": "Now"}
+"""Windows in the order in which their diagrams stand."""
 LONGEST_TITLE, LEGEND_COLUMNS = 150, 7
 MISSING = (
     "--png draws with matplotlib, which is not installed; install the extra: "
@@ -24,8 +32,13 @@ MISSING = (
 )
 
 
-def png_bytes(picture: SeriesPicture, sentence: str = "") -> bytes:
+def png_bytes(
+    picture: SeriesPicture, sentence: str = "", diagrams: Mapping[str, Diagram] | None = None
+) -> bytes:
     """Return the picture as a PNG of 1,200 × 540 pixels, ``sentence`` under its title.
+
+    ``diagrams``, the reliability of its windows by their name, make it 1,200 × 1,260: they stand
+    below, the earlier one on the left.
 
     Raises
     ------
@@ -37,19 +50,51 @@ def png_bytes(picture: SeriesPicture, sentence: str = "") -> bytes:
         from matplotlib.figure import Figure
     except ImportError as e:
         raise ConfigError(MISSING) from e
-    figure = Figure(figsize=INCHES, dpi=DPI, layout="constrained")
+    figure = Figure(figsize=TALL if diagrams else INCHES, dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    axes = _with_diagrams(figure, diagrams) if diagrams else figure.add_subplot()
     _draw(axes, picture)
     names = (picture.model_id, picture.class_id, picture.metric)
     title = " / ".join(display_name(name, 40) for name in names)
     # No name may be read as a formula, which matplotlib takes between two dollars.
     figure.suptitle(title, fontsize=11, fontweight="bold", parse_math=False)
     axes.set_title(display_name(sentence, LONGEST_TITLE), fontsize=8, parse_math=False)
-    figure.legend(loc="outside lower center", ncols=LEGEND_COLUMNS, fontsize=8, frameon=False)
+    told = {label: sign for part in figure.axes for sign, label in _labelled(part)}
+    figure.legend(
+        list(told.values()),
+        list(told),
+        loc="outside lower center",
+        ncols=LEGEND_COLUMNS,
+        fontsize=8,
+        frameon=False,
+    )
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
+
+
+def _labelled(axes: Axes) -> Iterator[tuple[Any, str]]:
+    """What the legend tells of a part of the figure; parts may have signs in common."""
+    return zip(*axes.get_legend_handles_labels(), strict=True)
+
+
+def _with_diagrams(figure: Figure, diagrams: Mapping[str, Diagram]) -> Axes:
+    """Draw reliability diagrams below; return the axes above them."""
+    parts = figure.subplot_mosaic(
+        [["series"] * len(WINDOWS), list(WINDOWS), [f"{w} counts" for w in WINDOWS]],
+        height_ratios=[4.5, 4.5, 1.0],
+    )
+    for window, word in WINDOWS.items():
+        upper, lower = parts[window], parts[f"{window} counts"]
+        diagram = diagrams.get(window)
+        if diagram is None:
+            upper.set_axis_off()
+            lower.set_axis_off()
+            continue
+        draw(upper, lower, diagram)
+        first, second = title_lines(diagram)
+        upper.set_title(f"{word}: {first}\n{second}", fontsize=8, parse_math=False)
+    return parts["series"]
 
 
 def _draw(axes: Axes, picture: SeriesPicture) -> None:

@@ -7,6 +7,7 @@ from textwrap import wrap
 
 from calhard.explanation import sections
 from calhard.explanation.facts import SeriesFacts
+from calhard.explanation.reliability import came_true
 from calhard.explanation.verdict import verdict_of
 from calhard.report.names import display_name
 
@@ -23,6 +24,7 @@ PARTS: dict[str, Callable[[SeriesFacts], list[str]]] = {
     "Noticed": sections.noticed,
     "Data": sections.data,
     "Incident": sections.incident,
+    "Came true": came_true,
 }
 
 

@@ -102,7 +102,8 @@ def draw(upper: Axes, lower: Axes, diagram: Diagram, *, labelled: bool = True) -
     _points(upper, diagram.cells, labelled=labelled)
     top = diagram.top
     tallest = max((max(cell.mean_label, cell.band_high) for cell in diagram.cells), default=top)
-    upper.set_xlim(-0.01 * top, 1.01 * top)
+    for axes in (upper, lower):
+        axes.set_xlim(-0.01 * top, 1.01 * top)
     upper.set_ylim(-0.02 * max(tallest, top), 1.02 * max(tallest, top))
     upper.set_ylabel("share that came true")
     upper.grid(visible=True, alpha=0.25)
