@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from benchmarks import measure_peers as peers
 from benchmarks.predictions import CLASSES, Fleet
 from benchmarks.speed import Line, medians
-from calhard.measure.measured import BLOCK_ROWS
+from calhard.measure.device import HOST_ROWS
 from calhard.measure.metrics import metric_values
 from calhard.measure.sorting import sort_outcomes
 from calhard.plan import Measure
@@ -34,7 +34,7 @@ def kernels(rng: np.random.Generator) -> Iterator[Line]:
     o = sort_outcomes(code, score, label, None, GROUPS)
     errors = peers.found()
     for name, ece in errors.items():
-        _same(name, dece(o), peers.by_group(ece, o.score, o.label, o.offsets))
+        _same(name, dece(o), np.array(peers.by_group(ece, o.score, o.label, o.offsets)))
     yield from _presorted(o, errors)
     yield from _any_order(code, score, label, errors)
 
@@ -69,7 +69,7 @@ def all_metrics(o: Outcomes) -> object:
     c_hat = np.full(GROUPS, 1.5)
     return [
         metric_values(part, equal_mass(part), c_hat[: len(part.n)], Measure())
-        for part in group_blocks(o, BLOCK_ROWS)
+        for part in group_blocks(o, HOST_ROWS)
     ]
 
 
@@ -99,9 +99,10 @@ def _presorted(o: Outcomes, errors: dict[str, peers.Ece]) -> Iterator[Line]:
         lambda: aece(o),
         lambda: calibration_error(o, equal_width(o)),
         lambda: all_metrics(o),
+        _loop(peers.many_metrics, o),
         *loops,
     )
-    counted, plain, adaptive, error, whole, *looped = medians(
+    counted, plain, adaptive, error, whole, several, *looped = medians(
         ROUNDS, *work, clock=time.process_time
     )
     where = f"{ROWS:,} rows, {GROUPS} groups, sorted by group and score"
@@ -114,6 +115,7 @@ def _presorted(o: Outcomes, errors: dict[str, peers.Ece]) -> Iterator[Line]:
     yield from _against("DECE", where, times, plain)
     yield from _against("DECE with its standard error", where, times, error)
     yield from _against("all metrics", where, times, whole, gated=False)
+    yield Line("five metrics by three libraries ÷ all metrics", where, several / whole, "×", "")
 
 
 def _any_order(
@@ -122,7 +124,7 @@ def _any_order(
     """Rows in order of time: calhard sorts them, the loops bring each group's rows together."""
 
     def collected(ece: peers.Ece) -> Callable[[], object]:
-        def run() -> Floats:
+        def run() -> list[float]:
             order = np.argsort(code.astype(np.int16), kind="stable")
             offsets = np.concatenate(([0], np.cumsum(np.bincount(code, minlength=GROUPS))))
             return peers.by_group(ece, score[order], label[order], offsets)
@@ -150,8 +152,8 @@ def _any_order(
     )
 
 
-def _loop(ece: peers.Ece, o: Outcomes) -> Callable[[], object]:
-    return lambda: peers.by_group(ece, o.score, o.label, o.offsets)
+def _loop(metric: Callable[[Floats, Floats], object], o: Outcomes) -> Callable[[], object]:
+    return lambda: peers.by_group(metric, o.score, o.label, o.offsets)
 
 
 def _against(
