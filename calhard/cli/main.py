@@ -14,6 +14,7 @@ from calhard.cli.failures import CalhardGroup
 COMMANDS = {
     "demo": "simulate a small fleet, audit it, say where to look",
     "simulate": "write a synthetic fleet with known faults",
+    "measure": "turn predictions with their outcomes into a history",
     "check": "say what an audit would cover and reject",
     "audit": "audit one night of a fleet",
     "report": "print a published night's reports again",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import structlog
@@ -14,37 +14,41 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from calhard.engines import Progress as Tell
 
 LOG_SECONDS = 5.0
-STAGES = {
+AUDIT = {
     "assess": "reading and assessing",
     "judge": "judging",
     "decide": "deciding",
     "series": "keeping series",
 }
+MEASURE = {"scatter": "reading", "measure": "measuring", "merge": "writing"}
+"""What stages are called, in their order."""
 
 
 @contextmanager
-def progress(*, quiet: bool) -> Iterator[Tell | None]:
-    """Give a callable that shows how far an audit is; None where nothing is to be shown."""
+def progress(
+    *, quiet: bool, stages: Mapping[str, str] = AUDIT, unit: str = "shards"
+) -> Iterator[Tell | None]:
+    """Give a callable that shows how far a job is; None where nothing is to be shown."""
     if quiet or sys.stderr is None:  # a closed stderr
         yield None
     elif sys.stderr.isatty():
-        with _bar() as bar:
+        with _bar(stages, unit) as bar:
             yield bar
     else:
-        yield _log()
+        yield _log(stages, unit)
 
 
 @contextmanager
-def _bar() -> Iterator[Tell]:
+def _bar(stages: Mapping[str, str], unit: str) -> Iterator[Tell]:
     columns = (
         TextColumn("{task.description:<22}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("shards  {task.fields[rows]:,} rows"),
+        TextColumn(unit + "  {task.fields[rows]:,} rows"),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
-        tasks = {name: shown.add_task(text, total=None, rows=0) for name, text in STAGES.items()}
+        tasks = {name: shown.add_task(text, total=None, rows=0) for name, text in stages.items()}
 
         def tell(stage: str, done: int, total: int, rows: int) -> None:
             shown.update(tasks[stage], completed=done, total=total, rows=rows)
@@ -52,7 +56,7 @@ def _bar() -> Iterator[Tell]:
         yield tell
 
 
-def _log() -> Tell:
+def _log(stages: Mapping[str, str], unit: str) -> Tell:
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -69,6 +73,6 @@ def _log() -> Tell:
         now = time.monotonic()
         if now - last >= LOG_SECONDS or done == total:
             last = now
-            logger.info(STAGES[stage], shards=done, of=total, rows=rows)
+            logger.info(stages[stage], **{unit: done, "of": total, "rows": rows})
 
     return tell

@@ -21,7 +21,7 @@ from calhard.store import disk
 BUCKET_ROWS = 2**20
 """Rows of a bucket: its arrays and those of one more make the memory of a worker."""
 SLOT_ROWS = 2**18
-MOST_SLOTS = 512
+MOST_SLOTS = 256
 CHUNK_ROWS = 2**14
 """Rows of a batch of outcomes: what a merge holds of each bucket at a time."""
 STATES = 8
@@ -61,6 +61,8 @@ class MeasuredBucket:
     """(8,) int64: rows by their state, see `calhard.measure.rows`."""
     pairs: frozenset[tuple[str, str]]
     """Models and classes, whole models left out."""
+    rows: int
+    """History rows and bins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ class MeasureBucket:
             self._leave(measured.bins, f"{bucket.index:06d}.bins"),
             states,
             pairs,
+            measured.history.num_rows + measured.bins.num_rows,
         )
 
     def _rows(self, bucket: Bucket, keys: Keys) -> PredictionRows:

@@ -1,7 +1,7 @@
 """What a run has to do: which files changed since the last one, and which periods that touches.
 
-A period is measured again from all files that touch it. If rows that it was measured from are no
-longer there, it stays as it is: logs are deleted after a while, and a history outlives them.
+A period is measured again from all files that touch it. If fewer rows are there than it was
+measured from, it stays as it is: logs are deleted after a while, and a history outlives them.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Survey:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A period that stays as it is although it changed: rows that it was measured from are gone."""
+    """A period that stays as it is although files of it changed: some of its rows are gone."""
 
     number: int
     sources: tuple[str, ...]
@@ -149,7 +149,7 @@ class Tallies:
         if self.extent.force or not len(touched):
             return Decision(touched, touched[:0])
         before, now = np.zeros((2, len(touched)), np.int64)
-        lost = np.zeros(len(touched), np.bool_)
+        unreadable = np.zeros(len(touched), np.bool_)
         lacking: dict[str, Bools] = {}
         for name in self.survey.before.keys() | self.survey.there.keys():
             source = self.survey.before.get(name)
@@ -161,9 +161,10 @@ class Tallies:
                 less = held < measured
                 if less.any():
                     lacking[name] = less
-                    lost |= less
-        # Rows that moved to another file are not lost: a log was renamed, or its pieces joined.
-        keep = lost & (now != before)
+                if name in self.survey.refused:
+                    unreadable |= less
+        # As many rows under other names are no loss: a log was renamed, joined or written anew.
+        keep = unreadable | (now < before)
         changed = keep & self._changing(touched)
         told = [
             Kept(

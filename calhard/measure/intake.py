@@ -133,7 +133,8 @@ def told(
 ) -> Results[Result]:
     """Pass results on and tell how far they are; workers end with it, whatever ends it."""
     with closing(results):
-        progress(stage, 0, len(rows), 0)
+        if rows:
+            progress(stage, 0, len(rows), 0)
         for done, result in enumerate(results, start=1):
             progress(stage, done, len(rows), sum(rows[:done]))
             yield result

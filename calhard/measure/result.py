@@ -22,21 +22,15 @@ from calhard.measure.rows import (
 )
 
 UNUSED = {
-    "unlabelled": (UNLABELLED, "no label yet", "measure again when labels are there"),
-    "out_of_range": (
-        *(OUT_OF_RANGE, "score is not finite or outside [0, 1]"),
-        "mend the model's output; they count as score_range_violations",
-    ),
-    "mismatch": (
-        *(MISMATCH, "mask and row contradict each other"),
-        "true: give score and label; false: leave one out; they count as mask_mismatch_count",
-    ),
-    "missing": (MISSING, "score is null", "write scores, or a mask that is false there"),
-    "masked": (MASKED, "masked", "nothing to mend: the mask says so"),
-    "bad_label": (BAD_LABEL, "label is not finite or outside [0, 1]", "write 0, 1 or a share"),
-    "weightless": (WEIGHTLESS, "weight is 0", "nothing to mend: they weigh nothing"),
+    "unlabelled": UNLABELLED,
+    "out_of_range": OUT_OF_RANGE,
+    "mismatch": MISMATCH,
+    "missing": MISSING,
+    "masked": MASKED,
+    "bad_label": BAD_LABEL,
+    "weightless": WEIGHTLESS,
 }
-"""Rows that were read and not used: (state, what they are, remedy), by name."""
+"""States of rows that were read and not used, by the names that a report has for them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,8 +54,8 @@ def measure_history(
     """Measure predictions into a history, or bring one up to date.
 
     A history remembers the files that it was measured from. Of a history that is there, the periods
-    are measured again that new, changed or vanished files touch. Rows that are gone are not missed:
-    a period stays as it is if it would be measured from fewer rows than before.
+    are measured again that new or changed files touch. Rows that are gone are not missed: a period
+    stays as it is if it would be measured from fewer rows than before.
 
     Parameters
     ----------
@@ -163,6 +163,8 @@ def manifest_settings(settings: Settings) -> dict[str, object]:
     return settings.told() | {"columns": columns}
 
 
+SMALL = 2**18
+"""Rows of history and bins that are put in order here: workers would take longer to start."""
 READ_COLUMNS = (
     *("model_id", "class_id", "timestamp", "score", "label", "weight", "mask", "example_id"),
     "model_version",
@@ -247,7 +249,10 @@ class _Job:
             tuple(m.bins for m in measured),
             numbers,
         )
-        results = self.engine.map(merge, tasks)
+        size = sum(part.history.rows + part.bins.rows for part in parts.values())
+        size += sum(m.rows for m in measured)
+        engine = self.engine if size > SMALL else LocalEngine(1)
+        results = engine.map(merge, tasks)
         for task, part in zip(
             tasks, told(results, "merge", [0] * len(tasks), self.progress), strict=True
         ):
@@ -320,7 +325,7 @@ class _Job:
             len({model for model, _ in pairs}),
             len(pairs),
             int(states[USED]),
-            {name: int(states[state]) for name, (state, _, _) in UNUSED.items()},
+            {name: int(states[state]) for name, state in UNUSED.items()},
             tuple(written),
             len(parts),
             decision.told,
