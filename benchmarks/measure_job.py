@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from benchmarks.predictions import DAYS, write_predictions
 from benchmarks.speed import Line
 from calhard.engines import LocalEngine
-from calhard.measure import measure_history
+from calhard.measure.run import measure_history
 from calhard.plan import AuditPlan
 
 ROUNDS = 3

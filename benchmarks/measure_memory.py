@@ -21,7 +21,7 @@ import calhard.measure.tasks  # noqa: F401  # what a worker imports counts with 
 from benchmarks.memory import Watch, peak
 from calhard.cli.progress import progress
 from calhard.engines import LocalEngine
-from calhard.measure import measure_history
+from calhard.measure.run import measure_history
 from calhard.plan import AuditPlan
 
 

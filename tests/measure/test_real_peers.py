@@ -11,12 +11,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from calhard.measure.sorting import sort_outcomes
-from calhard_kernels.bins import equal_mass, equal_width
-from calhard_kernels.brier import brier
-from calhard_kernels.calibration import calibration_error, debiased_squared_error
-from calhard_kernels.cox import cox
+from calhard.engines import LocalEngine
+from calhard.measure.run import measure_history
+from calhard.plan import AuditPlan
 from tests.measure import libraries
+from tests.measure.literal import naive_aece, naive_dece
 
 FOLDER = os.environ.get("CALHARD_REAL_DATA", "")
 pytestmark = [
@@ -32,16 +31,13 @@ CLOSE = {"rel": 1e-9, "abs": 1e-12}
 
 
 @pytest.fixture(scope="module")
-def table():
-    return pq.read_table(Path(FOLDER) / "forecasts.parquet")
-
-
-@pytest.fixture(scope="module")
-def groups(table):
-    """Scores and labels by (model, class, month)."""
+def groups():
+    """Scores and labels by (model, class, month), cut without calhard."""
+    table = pq.read_table(Path(FOLDER) / "forecasts.parquet")
     month = table["timestamp"].to_numpy().astype("datetime64[M]")
-    model, class_ = (table[n].to_numpy() for n in ("model_id", "class_id"))
-    score, label = (table[n].to_numpy() for n in ("score", "label"))
+    model, class_, score, label = (
+        table[n].to_numpy() for n in ("model_id", "class_id", "score", "label")
+    )
     rows = {}
     for row, key in enumerate(zip(model, class_, month.tolist(), strict=True)):
         rows.setdefault(key, []).append(row)
@@ -49,29 +45,26 @@ def groups(table):
 
 
 @pytest.fixture(scope="module")
-def measured(groups):
-    keys = list(groups)
-    code = np.repeat(np.arange(len(keys)), [len(groups[k][0]) for k in keys])
-    s, y = (np.concatenate(c) for c in zip(*groups.values(), strict=True))
-    o = sort_outcomes(code, s, y, None, len(keys))
-    mass, width = equal_mass(o), equal_width(o)
-    c = cox(o)
-    columns = {
-        "aece": calibration_error(o, mass).value,
-        "dece": calibration_error(o, width).value,
-        "ece_debiased": debiased_squared_error(mass),
-        "brier": brier(o, width).score,
-        "alpha": c.slope,
-        "intercept": c.intercept,
-        "alpha_standard_error": c.slope_standard_error,
-        "intercept_standard_error": c.intercept_standard_error,
-        "n_bins": mass.asked,
-        "total_samples": o.n,
-    }
+def measured(tmp_path_factory):
+    """Rows of the history by (model, class, month), as the job measures them."""
+    history = tmp_path_factory.mktemp("histories") / "monthly"
+    measure_history(
+        Path(FOLDER) / "forecasts.parquet",
+        history,
+        plan=AuditPlan(),
+        period="1mo",
+        engine=LocalEngine(1),
+    )
+    rows = [row for part in sorted(history.glob("2*.parquet")) for row in read_rows(part)]
     return {
-        k: {n: None if np.isnan(v[i]) else v[i].item() for n, v in columns.items()}
-        for i, k in enumerate(keys)
+        (row["model_id"], row["class_id"], row["timestamp"].date()): row
+        for row in rows
+        if row["class_id"] != "__all__"
     }
+
+
+def read_rows(part):
+    return pq.read_table(part).to_pylist()
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +80,15 @@ def test_every_month_is_measured(groups, measured):
     assert {k: len(s) for k, (s, _) in groups.items()} == {
         k: m["total_samples"] for k, m in measured.items()
     }
+
+
+def test_months_with_soft_labels_agree_with_the_literal_definition(groups, hard, measured):
+    soft = groups.keys() - hard.keys()
+    assert {0.5} < {y for key in soft for y in groups[key][1].tolist()}
+    for key in soft:
+        scores, labels = (column.tolist() for column in groups[key])
+        assert measured[key]["aece"] == pytest.approx(naive_aece(scores, labels), **CLOSE)
+        assert measured[key]["dece"] == pytest.approx(naive_dece(scores, labels), **CLOSE)
 
 
 def compared(hard, measured, name, peer):
