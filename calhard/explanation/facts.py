@@ -9,10 +9,9 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from calhard.explanation.reliability import diagrams_of
 from calhard.findings.severity import REGRESSION_SCALE, VIOLATION_SCALE
 from calhard.plan import AuditPlan
-from calhard.reliability import Diagram
+from calhard.reliability import Diagram, diagrams_of
 from calhard.schema import Metric
 
 Row = Mapping[str, Any]
@@ -166,7 +165,8 @@ def _diagrams(
     """The diagrams of a model by class and window; none of a night of an older version."""
     if f"{RELIABILITY}.parquet" not in night.files:
         return {}
-    return diagrams_of(night.rows(RELIABILITY, model_id=model_id, **of_class))
+    found = diagrams_of(night.rows(RELIABILITY, model_id=model_id, **of_class))
+    return {class_id: windows for (_, class_id), windows in found.items()}
 
 
 def unkept(night: Night, model: ModelFacts, key: tuple[str, str, str]) -> SeriesFacts:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from calhard.reliability import Cell, Diagram
 from calhard.report.words import count, number
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from calhard.explanation.facts import SeriesFacts
 
 WINDOWS = {"analysis": "Now", "reference": "Before"}
@@ -26,17 +24,6 @@ ABOUT_SCORES = frozenset(
 """Metrics of how scores and labels agree, to which a diagram has something to say."""
 HEADINGS = ("scores", "labels", "mean", "came true", "95% band", "")
 SIDES = {1: "above", 0: "", -1: "below"}
-
-
-def diagrams_of(table: pa.Table) -> dict[str, dict[str, Diagram]]:
-    """Return the diagrams of one model by class and window, from rows of ``reliability``."""
-    rows: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
-    for row in table.to_pylist():
-        rows.setdefault((row["model_id"], row["class_id"], row["window"]), []).append(row)
-    found: dict[str, dict[str, Diagram]] = {}
-    for (model_id, class_id, window), own in rows.items():
-        found.setdefault(class_id, {})[window] = Diagram.of_rows(model_id, class_id, own)
-    return found
 
 
 def came_true(facts: SeriesFacts) -> list[str]:

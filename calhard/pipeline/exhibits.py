@@ -15,6 +15,7 @@ from calhard.judge.ruling import Ruling
 from calhard.pipeline.evidence import NightEvidence
 from calhard.pipeline.staged import read_models
 from calhard.plan.duration import parse_duration
+from calhard.reliability import Diagram, diagrams_of
 from calhard.report import NightReport
 from calhard.report.cases import Case, Key, cases, confirmed_pairs
 from calhard.report.exhibits import EarlierNight, Exhibits
@@ -33,13 +34,15 @@ def gather(
     Memory stays at a row group: only those are read that may hold what is shown.
     """
     staged = writer.layout.staging
-    rows = _rows(evidence.candidates, {key for case in cases(report) for key in _shown(case)})
+    incidents = cases(report)
+    rows = _rows(evidence.candidates, {key for case in incidents for key in _shown(case)})
     return Exhibits(
         evidence=rows,
         pictures=_pictures(rows, ruling, sorted((staged / "series").glob("*.parquet"))),
         before=_before(writer),
         metrics=tuple(ruling.metrics),
         statuses=_statuses(staged / "evidence.parquet", heat_models(report)),
+        reliability=_diagrams(report.tables["reliability"], incidents),
         p_values={name: tuple(counts.tolist()) for name, counts in evidence.p_values.items()},
     )
 
@@ -47,6 +50,15 @@ def gather(
 def _shown(case: Case) -> set[Key]:
     """The series of a card: those it draws, and the worst, of which it says how sure it is."""
     return {*case.drawn, *(trouble.key for trouble in case.troubles[:1])}
+
+
+def _diagrams(
+    table: pa.Table, incidents: Sequence[Case]
+) -> dict[tuple[str, str], dict[str, Diagram]]:
+    """The reliability of the models of the incidents, where their bins were kept."""
+    models = {trouble.key[0] for case in incidents for trouble in case.troubles}
+    wanted = pa.array(sorted(models), pa.string())
+    return diagrams_of(table.filter(pc.is_in(table["model_id"], value_set=wanted)))
 
 
 def _rows(candidates: pa.Table, keys: set[Key]) -> dict[Key, Row]:

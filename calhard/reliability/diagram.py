@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from calhard.reliability.band import consistency_band
 from calhard.reliability.pool import CELLS, Pooled
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 TOLERANCE = 1e-9
 """A mean label this near to its band is within it."""
@@ -163,3 +166,15 @@ def diagram_of(model_id: str, class_id: str, pooled: Pooled, **known: float | No
     for row in rows:
         row |= {name: row[name].replace(tzinfo=UTC) for name in ("first_period", "last_period")}
     return Diagram.of_rows(model_id, class_id, rows, **known)
+
+
+def diagrams_of(table: pa.Table) -> dict[tuple[str, str], dict[str, Diagram]]:
+    """Return the diagrams of rows of the table ``reliability``, by model and class, and window."""
+    rows: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    for row in table.to_pylist():
+        rows.setdefault((row["model_id"], row["class_id"], row["window"]), []).append(row)
+    found: dict[tuple[str, str], dict[str, Diagram]] = {}
+    for (model_id, class_id, window), own in rows.items():
+        diagram = Diagram.of_rows(model_id, class_id, own)
+        found.setdefault((model_id, class_id), {})[window] = diagram
+    return found

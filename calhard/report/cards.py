@@ -11,6 +11,7 @@ from calhard.report.exhibits import EarlierNight, Exhibits
 from calhard.report.names import display_name
 from calhard.report.night import NightReport
 from calhard.report.plot import Plot, plot
+from calhard.report.reliability import ReliabilityPlot, reliability_plots
 from calhard.report.runbook import Advice, advice
 from calhard.report.sentences import certainty, metric_words, place, since, what
 from calhard.report.words import count, instant, percent
@@ -36,6 +37,8 @@ class Card:
     sure: tuple[str, ...]
     advice: tuple[Advice, ...]
     plots: tuple[tuple[str, Plot], ...]
+    reliability: tuple[str, tuple[ReliabilityPlot, ...]] | None = None
+    """Whose, and its windows."""
 
 
 def cards(night: NightReport, exhibits: Exhibits) -> list[Card]:
@@ -63,6 +66,7 @@ def _card(number: int, case: Case, exhibits: Exhibits, as_of: datetime) -> Card:
         sure=() if worst is None else tuple(certainty(worst, evidence)),
         advice=tuple(advice(troubles)),
         plots=tuple(_plots(case, exhibits)),
+        reliability=_reliability(case, exhibits),
     )
 
 
@@ -106,3 +110,13 @@ def _plots(case: Case, exhibits: Exhibits) -> list[tuple[str, Plot]]:
         if drawn is not None:
             found.append((f"{metric_words(key[2])} of {place(key[0], key[1])}", drawn))
     return found
+
+
+def _reliability(case: Case, exhibits: Exhibits) -> tuple[str, tuple[ReliabilityPlot, ...]] | None:
+    """The diagrams of the worst model-class of an incident that has any."""
+    keys = [trouble.key for trouble in case.troubles] + list(case.drawn)
+    for model_id, class_id, _ in keys:
+        diagrams = exhibits.reliability.get((model_id, class_id))
+        if diagrams:
+            return place(model_id, class_id), reliability_plots(diagrams)
+    return None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from calhard.reliability import Diagram
 from calhard.report.cases import Key
 from calhard.report.picture import SeriesPicture
 
@@ -42,6 +43,7 @@ class Exhibits:
     before : the last night that was published before this one
     metrics : the audited ones, in the order of all tables
     statuses : statuses of the classes of the models that the heat map shows, by model and metric
+    reliability : diagrams by model and class, and window, where bins were kept
     p_values : how many p-values of the level head are in each of `P_BINS` bins, by metric
     """
 
@@ -51,3 +53,4 @@ class Exhibits:
     metrics: tuple[str, ...] = ()
     statuses: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     p_values: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    reliability: Mapping[tuple[str, str], Mapping[str, Diagram]] = field(default_factory=dict)

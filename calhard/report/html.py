@@ -7,7 +7,7 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from calhard.report import heat, plot, soundness, tables
+from calhard.report import heat, plot, reliability, soundness, tables
 from calhard.report.cards import cards
 from calhard.report.changes import changes
 from calhard.report.exhibits import Exhibits
@@ -74,6 +74,7 @@ def html_report(night: NightReport, exhibits: Exhibits | None = None) -> str:
             histogram_height=soundness.HEIGHT,
             plot_height=plot.HEIGHT,
             plot_grid=plot.GRID,
+            share=reliability,
             configuration=night.configuration,
         )
     )

@@ -7,6 +7,7 @@ from datetime import timedelta
 import numpy as np
 import pyarrow as pa
 
+from calhard.reliability import Cell, Diagram, consistency_band
 from calhard.report.cases import cases
 from calhard.report.exhibits import P_BINS, EarlierNight, Exhibits
 from calhard.report.picture import series_picture
@@ -63,7 +64,29 @@ def exhibits(night, *, before=True, statuses=("ok",)):
         else None,
         metrics=metrics,
         statuses={(m, k): frozenset(statuses) for m in models for k in metrics},
+        reliability={key[:2]: diagrams(*key[:2]) for key in keys},
         p_values={metric: tuple(counts) for metric in metrics},
+    )
+
+
+def diagrams(model_id, class_id, bend=0.2):
+    """Both windows of a model and class: calibrated before, bent now."""
+    return {
+        "reference": Diagram(model_id, class_id, cells(0.0), 0, 2, 28, ago(35 * 24), ago(8 * 24)),
+        "analysis": Diagram(model_id, class_id, cells(bend), 3, 0, 7, ago(7 * 24), ago(24)),
+    }
+
+
+def cells(bend, width=1 / 15, n=400):
+    """Cells of which ever more labels come true than the score says, then ever fewer."""
+    score = width * (np.arange(15) + 0.5)
+    share = np.clip(score + bend * np.sin(2 * np.pi * score / score[-1]) * score[-1], 0.0, 1.0)
+    count = np.full(15, float(n))
+    band = consistency_band(score, count)
+    columns = (score - width / 2, score + width / 2, count, count, score, share, count, *band[:2])
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return tuple(
+        Cell(i, width, low, high, int(n), *rest) for i, (low, high, n, *rest) in enumerate(rows)
     )
 
 
