@@ -1,4 +1,4 @@
-"""Which of some published forecasts were calibrated, and how sure can one be?
+"""Say which of some published forecasts were calibrated, and how sure one can be.
 
     python examples/which_are_calibrated.py [PREDICTIONS.parquet]
 
