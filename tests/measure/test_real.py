@@ -7,7 +7,7 @@ basketball and hockey have been over since June, and college basketball since Ap
 
 import os
 from collections import Counter
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,8 @@ PAIRS, ROWS = 31, 534_556
 METRICS = ("aece", "dece", "clamp_rate", "score_range_violations")
 OVER = {"march_madness_men", "nba_games", "nhl_games", "nhl_playoffs"}
 BASEBALL = {"mlb_games", "mlb_playoffs"}
+POOLED = ["total_samples", "mean_score", "mean_label", "brier", "clamp_rate"]
+LAST_DAY = datetime(2023, 1, 10, tzinfo=UTC)
 FOOTBALL = "college_football_playoff"
 
 
@@ -41,7 +43,13 @@ def predictions():
 
 @pytest.fixture(scope="module")
 def histories(predictions, tmp_path_factory):
-    found = {period: period_history(predictions, period) for period in ("1d", "7d")}
+    """Classes by themselves, and the metrics that fifteen games a day can carry."""
+    found = {
+        period: period_history(predictions, period)
+        .filter(pc.field("class_id") != "__all__")
+        .drop_columns(["alpha", "merged_bin_rate", "mask_mismatch_count"])
+        for period in ("1d", "7d")
+    }
     folder = tmp_path_factory.mktemp("histories")
     for period, table in found.items():
         pq.write_table(table, folder / f"{period}.parquet")
@@ -91,7 +99,7 @@ def test_every_prediction_is_in_one_period_or_counted_as_unusable(histories, per
     table = histories[1][period]
     used, unusable = (pc.sum(table[n]).as_py() for n in ("total_samples", "unusable_rows"))
     assert used + unusable == ROWS
-    assert unusable == 2  # a game of 2016 that ended in a tie: its label is ½ for either team
+    assert unusable == 0  # not even a game of 2016 that ended in a tie: ½ is a label
     assert pc.sum(table["score_range_violations"]).as_py() == 0
     keys = set(zip(*(table[n].to_pylist() for n in ("model_id", "class_id")), strict=True))
     assert len(keys) == PAIRS
@@ -173,7 +181,7 @@ def test_a_season_that_is_over_is_told_as_silence(night, period, as_of):
 
 
 def test_the_first_days_of_a_season_are_not_judged_by_the_last_one(night):
-    for period, as_of, days in (("1d", "2022-10-01", 5), ("7d", "2022-10-03", 2)):
+    for period, as_of, days in (("1d", "2022-10-01", 4), ("7d", "2022-10-03", 1)):
         rows = [r for r in evidence(night(period, as_of)) if r["model_id"] == FOOTBALL]
         assert {(r["status"], r["n_analysis"]) for r in rows} == {("insufficient", days)}
         assert {s for (m, _), s in health(night(period, as_of)).items() if m == FOOTBALL} == {
@@ -191,9 +199,10 @@ def test_retired_models_are_neither_audited_nor_missed(night):
 def test_fifteen_games_a_day_move_the_error_beyond_its_bound_by_chance_and_alarm_nobody(night):
     report = night("1d", "2022-10-01")
     games = [r for r in evidence(report) if r["model_id"] == "mlb_games"]
-    aece = [r for r in games if r["metric"] == "aece"]
-    assert all(abs(r["week_value"] - r["baseline_value"]) > 0.01 for r in aece)
-    assert all(r["week_standard_error"] > 0.02 for r in aece)
+    dece = [r for r in games if r["metric"] == "dece"]
+    assert len(dece) == 2
+    assert all(abs(r["week_value"] - r["baseline_value"]) > 0.01 for r in dece)
+    assert all(r["week_standard_error"] > 0.02 for r in dece)
     found = pq.read_table(report.path / "violations.parquet").to_pylist()
     verdicts = {r["verdict"] for r in found if r["model_id"] == "mlb_games"}
     assert verdicts == {"unconfirmed"}
@@ -216,3 +225,39 @@ def test_forecasts_that_are_all_decided_sit_at_the_bounds(night):
         assert rows[c, "aece"]["week_value"] == rows[c, "dece"]["week_value"] == 0.0
         assert rows[c, "clamp_rate"]["week_value"] == 1.0
     assert report.exit_code == 1
+
+
+def test_a_whole_model_pools_its_classes(predictions):
+    # No example_id: nobody can tell which forecasts of several classes are of one game.
+    table = period_history(predictions, "1d")
+    assert pc.sum(table["total_samples"]).as_py() == 2 * ROWS
+    assert set(table.filter(pc.field("class_id") == "__all__")["top_label"].to_pylist()) == {False}
+    whole, parts = {}, {}
+    for row in table.select(["model_id", "class_id", "timestamp", *POOLED]).to_pylist():
+        key, n = (row["model_id"], row["timestamp"]), row["total_samples"]
+        if row["class_id"] == "__all__":
+            whole[key] = [n, *(n * row[name] for name in POOLED[1:])]
+        else:
+            parts.setdefault(key, []).append([n, *(n * row[name] for name in POOLED[1:])])
+    assert whole.keys() == parts.keys()
+    for key, rows in parts.items():
+        assert whole[key] == pytest.approx([sum(c) for c in zip(*rows, strict=True)], rel=1e-9)
+
+
+def test_forecasts_that_are_all_decided_fill_a_single_bin_and_the_audit_says_so(
+    predictions, tmp_path
+):
+    table = period_history(predictions, "1d").filter(pc.field("model_id") == FOOTBALL)
+    pq.write_table(table, tmp_path / "history.parquet")
+    plan = calhard.AuditPlan()
+    report = calhard.audit(tmp_path / "history.parquet", plan, out=tmp_path / "out", workers=1)
+    found = pq.read_table(report.path / "violations.parquet").to_pylist()
+    merged = {r["class_id"]: r for r in found if r["metric"] == "merged_bin_rate"}
+    assert {"final_rank1", "final_rank2", "final_rank3", "final_rank4"} <= merged.keys()
+    for row in merged.values():
+        assert (row["verdict"], row["severity"]) == ("violated", "critical")
+        assert row["current_value"] > plan.slos.merged_bin_fail_threshold
+    (day,) = table.filter(
+        (pc.field("class_id") == "final_rank1") & (pc.field("timestamp") == LAST_DAY)
+    ).to_pylist()
+    assert day["merged_bin_rate"] == pytest.approx(1 - 1 / day["n_bins"])
