@@ -1,5 +1,8 @@
 """Windows hold whole periods, as long as ever, of rows that are known some time later."""
 
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -10,7 +13,7 @@ from calhard.history import History
 from calhard.plan import AuditPlan
 from tests.blocks import AS_OF, DAY, HOUR
 from tests.history.known import NOT_YET, periods, series, windows
-from tests.history.reading import UTC_US, write
+from tests.history.reading import UTC_US, plan_of, write
 
 WEEK = 7 * DAY
 KEY = ("a", "x")
@@ -147,6 +150,37 @@ def test_the_least_lag_of_several_sources_is_everyones(tmp_path):
     assert len(found["b", "x"].analysis) == 168
     assert found[KEY].night == [AS_OF - DAY]
     assert not account.counts
+
+
+@pytest.mark.parametrize("month", [(2025, 10), (2026, 3)], ids=["autumn", "spring"])
+def test_days_of_a_zone_are_whole_where_its_clock_is_changed(month, tmp_path):
+    oslo = ZoneInfo("Europe/Oslo")
+    days = [datetime(*month, 1, tzinfo=oslo) + timedelta(days=d) for d in range(-20, 45)]
+    naive = pa.array([d.replace(tzinfo=None) for d in days], pa.timestamp("us"))
+    starts, ends = naive[:-1], naive[1:]
+    table = series([0] * len(starts)).set_column(2, "timestamp", starts)
+    path = write(tmp_path / "h.parquet", table.append_column("ingested_at", ends))
+    plan = plan_of('[calibration.hardening.windows]\ntimezone = "Europe/Oslo"')
+    stamps = [round(d.timestamp() * 1e6) for d in days]
+    for end in range(36, len(stamps)):
+        found = cut(path, stamps[end], plan=plan)[1]
+        assert found.analysis == stamps[end - 7 : end]
+        assert found.night == stamps[end - 1 : end]
+        size = len(found.reference)  # 28 × 24 h hold one more where a day had 23
+        assert size in {28, 29}
+        assert found.reference == stamps[end - 7 - size : end - 7]
+
+
+def test_rows_that_are_known_some_minutes_late_or_later_are_cut_by_the_least_of_these(tmp_path):
+    minutes = np.random.default_rng(2).integers(10, 50, 60) * HOUR // 60
+    stamps = np.asarray([AS_OF - DAY * i for i in range(60, 0, -1)])
+    path = write(tmp_path / "h.parquet", series(stamps, stamps + DAY + minutes))
+    clock, found = cut(path)
+    assert clock.as_of == AS_OF + minutes[-1]
+    assert clock.lag == DAY + minutes[-7:].min()
+    assert found.analysis == stamps[-7:].tolist()
+    assert found.reference == stamps[-35:-7].tolist()
+    assert found.night == stamps[-1:].tolist()
 
 
 @pytest.mark.parametrize("fault", ["model_id", "total_samples"])
