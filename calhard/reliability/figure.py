@@ -39,12 +39,24 @@ def plot_reliability(diagram: Diagram, path: str | os.PathLike[str]) -> None:
     ConfigError
         Another suffix, or matplotlib is not installed; the message says how to install it.
     """
+    kind = check_suffix(path)
+    Path(path).write_bytes(picture_bytes(diagram, kind))
+
+
+def check_suffix(path: str | os.PathLike[str]) -> str:
+    """Return ``png`` or ``svg``, what a picture's name says that it is.
+
+    Raises
+    ------
+    ConfigError
+        It says something else.
+    """
     target = Path(path)
     kind = target.suffix.lower().removeprefix(".")
     if kind not in {"png", "svg"}:
         told = display_name(target.name, 100)
         raise ConfigError(f"{told}: a diagram is a .png or an .svg; name the file reliability.png")
-    target.write_bytes(picture_bytes(diagram, kind))
+    return kind
 
 
 def picture_bytes(diagram: Diagram, kind: str = "png") -> bytes:
