@@ -122,10 +122,11 @@ def csv_schema(
     mapping: Mapping[str, str],
     numbers: Sequence[str],
     texts: Sequence[str] = NAMES,
+    instants: Sequence[str] = INSTANTS,
 ) -> pa.Schema:
     """Return a CSV's schema with ids as text and metrics as numbers, whatever they look like.
 
-    ``numbers`` and ``texts`` are canonical names.
+    ``numbers``, ``texts`` and ``instants`` are canonical names.
 
     Raises
     ------
@@ -133,7 +134,7 @@ def csv_schema(
         The timestamps are text; the message names the first cell that is no timestamp.
     """
     types = {mapping.get(name, name): pa.string() for name in texts}
-    for time in (mapping.get(name, name) for name in INSTANTS):
+    for time in (mapping.get(name, name) for name in instants):
         if schema.names.count(time) == 1 and is_text(schema.field(time).type):
             types[time] = _time_type(filesystem, file, time)
     types |= {mapping.get(name, name): pa.float64() for name in numbers}

@@ -10,7 +10,7 @@ import pyarrow.fs as pafs
 from calhard.history.account import RowAccount
 from calhard.history.batches import Unreadable, read_schema
 from calhard.history.cells import check_separator, csv_schema
-from calhard.history.columns import NAMES, ColumnPlan
+from calhard.history.columns import INSTANTS, NAMES, ColumnPlan
 from calhard.history.convert import ColumnError
 from calhard.history.files import HistoryFile
 from calhard.report.names import display_name
@@ -44,8 +44,9 @@ def file_schema(
     mapping: Mapping[str, str],
     numbers: Sequence[str],
     texts: Sequence[str] = NAMES,
+    instants: Sequence[str] = INSTANTS,
 ) -> pa.Schema:
-    """Return a file's schema; a CSV's holds numbers and text where they are wanted.
+    """Return a file's schema; a CSV's holds numbers, text and instants where they are wanted.
 
     Raises
     ------
@@ -65,7 +66,7 @@ def file_schema(
         raise ColumnError(str(e), e.remedy) from e
     if file.kind != "csv":
         return schema
-    return csv_schema(filesystem, file, schema, mapping, numbers, texts)
+    return csv_schema(filesystem, file, schema, mapping, numbers, texts, instants)
 
 
 def _of_one_clock(found: Found, account: RowAccount) -> Found:

@@ -82,7 +82,8 @@ class Predictions:
         account = RowAccount()
 
         def columns_of(file: HistoryFile) -> ColumnPlan:
-            schema = file_schema(filesystem, file, plan.columns, (*NUMBERS, *FLAGS), TEXTS)
+            numbers, instants = (*NUMBERS, *FLAGS), ("timestamp",)
+            schema = file_schema(filesystem, file, plan.columns, numbers, TEXTS, instants)
             return plan_predictions(schema, plan.columns, dict(file.constants))
 
         files = list_files(filesystem, root)

@@ -9,6 +9,7 @@ import pytest
 
 from calhard.errors import InputError
 from calhard.history import History
+from calhard.measure.predictions import Predictions
 from calhard.plan import AuditPlan
 from tests.blocks import AS_OF, DAY, HOUR
 from tests.history.known import NOT_YET, periods, series
@@ -272,3 +273,11 @@ def test_the_column_is_read_of_96_bit_timestamps_too(tmp_path):
     path = tmp_path / "h.parquet"
     pq.write_table(periods(DAY, 4), path, use_deprecated_int96_timestamps=True)
     assert kept(read(path, as_of=AS_OF - 1)) == NIGHTS[:3]
+
+
+def test_what_predictions_say_of_their_arrival_is_not_read(tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_text(
+        "model_id,class_id,timestamp,score,label,ingested_at\na,x,2026-05-28,0.5,1,soon"
+    )
+    assert Predictions.open(path, AuditPlan()).account.files == {}
