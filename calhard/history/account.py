@@ -50,7 +50,7 @@ REMEDIES = {
     "class_id __all__ is made by measure": "leave such rows out, or give the class another name",
     "weight is negative": "write a weight of 0 or more, or null, which weighs 1",
     "weight is not finite": "write a weight of 0 or more, or null, which weighs 1",
-    "weight beyond 1e100": "divide all weights by the same number",
+    "weight outside of 1e-100 to 1e100": "multiply all weights by the same number",
     "mask is neither true nor false": "write true or false, 1 or 0, or null",
     "score is not in [0, 1]": "write probabilities; null where there is none",
     "label is not in [0, 1]": "write 0 or 1, or a share between them; null where there is none yet",

@@ -19,12 +19,14 @@ from calhard.history.columns import (
     required,
 )
 from calhard.history.convert import holds_ids, is_number, is_text, value_type
+from calhard.measure.tables import EXTRAS, history_schema
 from calhard.schema import KEY_COLUMNS, PREDICTION_COLUMNS
 
 NUMBERS = ("score", "weight")
 FLAGS = ("label", "mask")
 TEXTS = (*NAMES, EXAMPLE)
 REQUIRED = (*KEY_COLUMNS, "score", "label")
+MEASURED = frozenset(history_schema(tuple(EXTRAS)).names)
 OPTIONAL = ("weight", "mask", EXAMPLE, VERSION)
 
 
@@ -33,7 +35,8 @@ def plan_predictions(
 ) -> ColumnPlan:
     """Return where a file of predictions holds what is measured.
 
-    Text columns without another meaning are tags, and so are the folders' columns.
+    Text columns without another meaning are tags, and so are the folders' columns; a name that
+    the history needs for a column of its own is none.
 
     Parameters
     ----------
@@ -51,7 +54,7 @@ def plan_predictions(
     source = {name: required(name, own[name], schema) for name in REQUIRED if name not in constants}
     source |= {n: own[n] for n in OPTIONAL if n not in constants and own[n] in schema.names}
     check_types(schema, source, _fits)
-    taken = {*own, *own.values()}
+    taken = {*own, *own.values(), *MEASURED}
     constants |= {name: value for name, value in folders.items() if name not in taken}
     tags = [f.name for f in schema if is_text(f.type) and f.name not in taken]
     source |= {tag: tag for tag in tags if tag not in constants}

@@ -30,6 +30,9 @@ from calhard.schema import LARGEST, WHOLE_MODEL
 Rule = tuple[str, str, str, Bools]
 """(outcome, reason, canonical column, rows)."""
 
+EXTREME = "weight outside of 1e-100 to 1e100"
+"""Squares of such weights could not be added up, or would be none."""
+
 UNUSED = {
     OUT_OF_RANGE: ("score is not in [0, 1]", "score"),
     MISMATCH: ("mask contradicts score and label", "mask"),
@@ -144,7 +147,8 @@ class Predicted(CheckedBatch):
             rules += [
                 ("rejected", "weight is not finite", "weight", ~finite),
                 ("rejected", "weight is negative", "weight", weight < 0.0),
-                ("rejected", "weight beyond 1e100", "weight", finite & (weight > LARGEST)),
+                ("rejected", EXTREME, "weight", finite & (weight > LARGEST)),
+                ("rejected", EXTREME, "weight", (weight > 0.0) & (weight < 1.0 / LARGEST)),
             ]
         if self.mask is not None:
             known = (self.mask.value == 0.0) | (self.mask.value == 1.0) | _nulls(self.mask)

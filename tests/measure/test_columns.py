@@ -100,6 +100,15 @@ def test_text_without_another_meaning_is_a_tag_and_numbers_are_none():
     assert set(found.source) == {*STANDARD, *OPTIONAL, "region", "team"}
 
 
+def test_a_name_that_the_history_needs_for_its_own_columns_is_no_tag():
+    names = ("aece", "intercept", "top_label", "smooth_ece", "total_samples", "ecce_p")
+    found = columns_of(
+        [*STANDARD.items(), *((n, pa.string()) for n in names)], folders={"tau": "1"}
+    )
+    assert found.tags == ()
+    assert set(found.source) == set(STANDARD)
+
+
 def test_the_version_is_a_tag_whatever_it_looks_like(tmp_path):
     for writer, name in ((write, "p.parquet"), (csv, "p.csv")):
         found = read(writer(tmp_path / name, log(model_version=[1, 1, 2, 2])))

@@ -43,7 +43,7 @@ def floats(values):
 
 
 SCORES = [0.0, -0.0, 1.0, 0.5, 5e-324, 1.0 + 2**-52, -5e-324, 2.0, -1.0, NAN, INF, -INF, None]
-MASKS, WEIGHTS = [True, False, None], [1.0, 0.0, -0.0, 5e-324, 1e100, None]
+MASKS, WEIGHTS = [True, False, None], [1.0, 0.0, -0.0, 1e-100, 1e100, None]
 EVERY = list(itertools.product(SCORES, SCORES, MASKS, WEIGHTS))
 
 
@@ -76,7 +76,7 @@ def test_without_mask_and_weight_nothing_is_masked_or_weighs_anything_but_1(tmp_
             st.none() | st.floats(),
             st.none() | st.floats(),
             st.none() | st.booleans(),
-            st.none() | st.floats(0.0, 1e100),
+            st.none() | st.just(0.0) | st.floats(1e-100, 1e100),
         ),
         min_size=1,
         max_size=30,
@@ -131,8 +131,10 @@ def test_a_null_mask_is_none(tmp_path):
         (NAN, "weight is not finite"),
         (INF, "weight is not finite"),
         (-INF, "weight is not finite"),
-        (np.nextafter(1e100, INF), "weight beyond 1e100"),
-        (1.7976931348623157e308, "weight beyond 1e100"),
+        (np.nextafter(1e100, INF), "weight outside of 1e-100 to 1e100"),
+        (np.nextafter(1e-100, 0.0), "weight outside of 1e-100 to 1e100"),
+        (5e-324, "weight outside of 1e-100 to 1e100"),
+        (1.7976931348623157e308, "weight outside of 1e-100 to 1e100"),
     ],
 )
 def test_a_weight_that_cannot_weigh_refuses_its_row(weight, reason, writer, tmp_path):
