@@ -202,7 +202,9 @@ def print_check(found: HistoryCheck, console: Console) -> None:
         f"rows       {found.account.rows:,} would be audited",
     ]
     if found.lag_us:
-        lines.append(f"known      {found.lag_us / 3_600e6:.6g} h after their timestamps, at least")
+        lines.append(
+            f"known      {_hours(found.lag_us / 3_600e6)} after their timestamps, at least"
+        )
     if found.conflicting:
         lines.append(f"conflicts  {found.conflicting:,} model-classes have rows that disagree")
     if found.bad_values:
@@ -212,6 +214,10 @@ def print_check(found: HistoryCheck, console: Console) -> None:
     rows = [r for r in found.account.coverage() if r["outcome"] != "audited"]
     if rows:
         console.print(_refused(rows))
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:.6g} h" if hours < 48 else f"{hours / 24:.6g} days"
 
 
 def _verdict(found: HistoryCheck) -> str:
