@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from calhard.plan import AuditPlan
 
 
+LATER = "measure again when its writer is done; write files elsewhere and move them"
+
+
 @dataclass(frozen=True, slots=True)
 class PredictionReading:
     """All that a worker needs to read predictions; it can be pickled."""
@@ -168,6 +171,8 @@ def _runs(
             rows = [opened.metadata.row_group(g).num_rows for g in range(count)]
     except FAULTS as e:
         raise Unreadable.of(e) from e
+    if row_groups and max(row_groups) >= count:
+        raise Unreadable(f"holds {count} row groups now: it was written while it was read", LATER)
     first = [0, *accumulate(rows)]
     for _, run in groupby(enumerate(sorted(row_groups)), key=lambda at: at[1] - at[0]):
         groups = [group for _, group in run]

@@ -45,7 +45,8 @@ class Reported:
         found = to_floats(column)
         null = found.is_null().to_numpy(zero_copy_only=False) if found.null_count else None
         value: Floats = found.to_numpy(zero_copy_only=False)
-        return cls(value + 0.0, null)
+        with np.errstate(invalid="ignore"):  # a signalling NaN, of damaged bytes
+            return cls(value + 0.0, null)
 
     @classmethod
     def _of_words(cls, column: pa.DictionaryArray, name: str, first_row: int) -> Reported:

@@ -157,6 +157,10 @@ def test_of_a_file_that_breaks_half_way_nothing_stays_and_its_good_row_groups_te
 def test_a_row_group_that_is_not_there_and_a_footer_that_is_gone_are_told(tmp_path):
     path = write(tmp_path / "p.parquet", table())
     reading = Predictions.open(path, AuditPlan()).reading(AS_OF)
+    found, told = read_file(reading, 0, Keys(), (0, 1))
+    assert found == []
+    assert told.reason.startswith("holds 1 row groups now")
+    assert "measure again" in told.remedy
     path.write_bytes(path.read_bytes()[:-4])
     found, told = read_file(reading, 0, Keys(), (0,))
     assert found == []

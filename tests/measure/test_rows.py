@@ -115,6 +115,17 @@ def test_nan_is_reported_and_null_is_missing_for_labels_too(tmp_path):
     assert found.states == ["bad label", "unlabelled"]
 
 
+def test_a_signalling_nan_is_a_nan(tmp_path):
+    nan = np.array([0x7FF0000000000001, 0xFFF0000000000001], np.uint64).view(np.float64)
+    table = log(2, score=nan, label=nan, weight=nan, mask=[True, True])
+    found = read(ipc(tmp_path / "p.arrow", table))
+    assert found.counts() == {"weight is not finite": 2}
+    found = read(ipc(tmp_path / "p.arrow", table.drop(["weight", "mask"])))
+    assert found.states == ["out of range"] * 2
+    odd = table.drop(["weight"]).set_column(5, "mask", pa.array(nan))
+    assert read(ipc(tmp_path / "p.arrow", odd)).counts() == {"mask is neither true nor false": 2}
+
+
 def test_a_null_mask_is_none(tmp_path):
     score, label = floats([None, 0.5, 0.5]), floats([0.0, None, 1.0])
     masked = log(3, score=score, label=label, mask=pa.nulls(3, pa.bool_()))
