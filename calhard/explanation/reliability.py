@@ -54,15 +54,16 @@ def table_lines(cells: Sequence[Cell]) -> list[str]:
 def _line(row: Sequence[str], wide: Sequence[int]) -> str:
     first, *numbers, band, side = row
     middle = (f"{cell:>{w}}" for cell, w in zip(numbers, wide[1:4], strict=True))
-    return "  ".join([f"{first:<{wide[0]}}", *middle, f"{band:<{wide[4]}}", side]).rstrip()
+    parts = [f"{first:<{wide[0]}}", *middle, f"{band:<{wide[4]}} {side}"]
+    return "  ".join(parts).rstrip()
 
 
 def _row(cell: Cell) -> tuple[str, ...]:
     return (
         f"{number(cell.low, 2)} to {number(cell.high, 2)}",
         f"{cell.count:,}",
-        number(cell.mean_score, 3),
+        number(cell.mean_score, 2),
         number(cell.mean_label, 3),
-        f"{number(cell.band_low, 3)} to {number(cell.band_high, 3)}",
+        f"{number(cell.band_low, 2)} to {number(cell.band_high, 2)}",
         SIDES[cell.side],
     )

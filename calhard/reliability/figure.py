@@ -94,8 +94,8 @@ def title_lines(diagram: Diagram) -> list[str]:
     """Return what stands over a diagram: its periods and labels, metrics, and its verdict."""
     span = f"{diagram.span}, " if diagram.span else ""
     first = f"{span}{count(diagram.periods, 'period')}, {count(diagram.n, 'label')}"
-    metrics = {"AECE": diagram.aece, "DECE": diagram.dece, "slope": diagram.slope}
-    known = [f"{name} {number(value, 3)}" for name, value in metrics.items() if value is not None]
+    means = {"AECE": diagram.aece, "DECE": diagram.dece, "slope": diagram.slope}
+    known = [f"mean {name} {number(x, 3)}" for name, x in means.items() if x is not None]
     return [first + "".join(f", {part}" for part in known), diagram.verdict]
 
 

@@ -102,5 +102,5 @@ def test_a_cell_within_its_band_has_no_word_and_others_say_on_which_side():
 
     lines = table_lines([cell(0.1), cell(0.2), cell(0.25), cell(0.3)])
     assert lines[0] == "scores       labels  mean  came true  95% band"
-    assert lines[1] == "0.2 to 0.26   1,234  0.23        0.1  0.2 to 0.25  below"
+    assert lines[1] == "0.2 to 0.26   1,234  0.23        0.1  0.2 to 0.25 below"
     assert [line.split()[-1] for line in lines[1:]] == ["below", "0.25", "0.25", "above"]
