@@ -135,7 +135,12 @@ def _bins(o: Outcomes, asked: Array, starts: Array) -> Bins:
     held = xp.nonzero(edges[1:] > edges[:-1])[0]
     group = xp.take(group_of(bins), held)
     start, stop = xp.take(edges, held), xp.take(edges, held + 1)
-    weight, squares, score, label = _sums(o, start, stop)
+    weight, squares = _weights(o, start, stop)
+    score, label, gap = (
+        segment_sum(_weighted(column, o.weight), start, stop)
+        # gaps are summed too, as the difference of two sums has lost digits
+        for column in (o.score, o.label, o.score - o.label)
+    )
     return Bins(
         offsets=xp.searchsorted(group, xp.arange(bins.shape[0], dtype=xp.int64)),
         asked=asked,
@@ -148,17 +153,19 @@ def _bins(o: Outcomes, asked: Array, starts: Array) -> Bins:
         weight_squares=squares,
         score=score / weight,
         label=label / weight,
-        gap=score - label,
+        gap=gap,
     )
 
 
-def _sums(o: Outcomes, start: Array, stop: Array) -> tuple[Array, Array, Array, Array]:
-    """Σ w, Σ w², Σ w s and Σ w y of every bin."""
-    xp = namespace(o.score)
+def _weights(o: Outcomes, start: Array, stop: Array) -> tuple[Array, Array]:
+    """Σ w and Σ w² of every bin."""
     if o.weight is None:
+        xp = namespace(o.score)
         count = xp.astype(stop - start, xp.float64)
-        return count, count, *(segment_sum(v, start, stop) for v in (o.score, o.label))
-    w = o.weight
-    columns = (w, w * w, w * o.score, w * o.label)
-    weight, squares, score, label = (segment_sum(column, start, stop) for column in columns)
-    return weight, squares, score, label
+        return count, count
+    squares = o.weight * o.weight
+    return segment_sum(o.weight, start, stop), segment_sum(squares, start, stop)
+
+
+def _weighted(values: Array, weight: Array | None) -> Array:
+    return values if weight is None else values * weight
