@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,20 +18,40 @@ DEVICE_ROWS = 1 << 23
 """Rows worked on at once elsewhere, where a launch costs more than a cache saves."""
 
 
-def group_blocks(o: Outcomes, rows: int | None = None) -> Iterator[Outcomes]:
+Record = TypeVar("Record", bound=Any)
+
+
+def by_blocks(kernel: Callable[[Outcomes], Record], o: Outcomes) -> Record:
+    """Return ``kernel(o)``, a dataclass of arrays (G,), computed block by block.
+
+    The kernel's result of a group must not depend on the groups beside it.
+    """
+    parts = [kernel(block) for block in group_blocks(o)]
+    if len(parts) == 1:
+        return parts[0]
+    xp = namespace(o.score)
+    columns = ([getattr(part, f.name) for part in parts] for f in fields(parts[0]))
+    joined: Record = type(parts[0])(*(xp.concat(column) for column in columns))
+    return joined
+
+
+def group_blocks(
+    o: Outcomes, rows: int | None = None, groups: int | None = None
+) -> Iterator[Outcomes]:
     """Yield all groups in their order, as many at once as have up to ``rows`` rows together.
 
-    A group is never split: one with more rows is a block of its own. There is at least one block,
-    be it of no groups. What a kernel finds of a group must not depend on the block.
+    A group is never split: one with more rows is a block of its own. At most ``groups`` at once, if
+    given. There is at least one block, be it of no groups.
     """
     size = rows or (CACHE_ROWS if namespace(o.score) is np else DEVICE_ROWS)
-    groups, rows_left = o.offsets.shape[0] - 1, o.score.shape[0]
-    if rows_left <= size:
+    number = o.offsets.shape[0] - 1
+    most = groups or max(number, 1)
+    if o.score.shape[0] <= size and number <= most:
         yield o
         return
     first = begin = 0
-    while first < groups:
-        last = max(first + 1, _groups_before(o.offsets, begin + size))
+    while first < number:
+        last = max(first + 1, min(first + most, _groups_before(o.offsets, begin + size)))
         end = int(o.offsets[last])
         yield Outcomes(
             o.score[begin:end],

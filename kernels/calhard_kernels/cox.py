@@ -6,10 +6,11 @@ Source: Cox 1958 ("Two further applications of a model for binary regression"); 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from functools import partial
 
 from calhard_kernels._array import Array, namespace
-from calhard_kernels.blocks import group_blocks
+from calhard_kernels.blocks import by_blocks
 from calhard_kernels.logistic import Line, Rows, fit_line
 from calhard_kernels.outcomes import Outcomes
 from calhard_kernels.ragged import row_at, spread
@@ -57,11 +58,7 @@ def cox(o: Outcomes, clip: float = CLIP) -> Cox:
 
     A group's result depends on its own rows alone, bit for bit.
     """
-    parts = [_fit(block, clip) for block in group_blocks(o)]
-    if len(parts) == 1:
-        return parts[0]
-    xp = namespace(o.score)
-    return Cox(*(xp.concat([getattr(part, f.name) for part in parts]) for f in fields(Cox)))
+    return by_blocks(partial(_fit, clip=clip), o)
 
 
 def _fit(o: Outcomes, clip: float) -> Cox:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from calhard_kernels._array import Array, namespace
+from calhard_kernels.blocks import by_blocks
 from calhard_kernels.outcomes import Outcomes
 from calhard_kernels.ragged import segment_sum
 from calhard_kernels.special import normal_p
@@ -32,6 +33,10 @@ def spiegelhalter(o: Outcomes) -> Spiegelhalter:
     label, if it is a surprise, still moves z. The law of z holds for labels 0 and 1: soft ones
     scatter less, and p is too large.
     """
+    return by_blocks(_test, o)
+
+
+def _test(o: Outcomes) -> Spiegelhalter:
     xp = namespace(o.score)
     s, tilt = o.score, 1.0 - 2.0 * o.score
     surprise = (o.label - s) * tilt
