@@ -30,6 +30,20 @@ from calhard.cli.output import json_text, reader_may_leave
     help="Measure again every period that ends later, and leave the earlier ones alone.",
 )
 @options.config
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "gpu"]),
+    default="auto",
+    show_default=True,
+    help="What computes the metrics; auto is the processor in this version.",
+)
+@click.option(
+    "--plot",
+    nargs=3,
+    multiple=True,
+    metavar="MODEL CLASS FILE",
+    help="Draw a reliability diagram to FILE, a .png or .svg, once measured; may be repeated.",
+)
 @click.option("--workers", type=click.IntRange(1), help="Worker processes; all cores by default.")
 @click.option("--force", is_flag=True, help="Measure from what is there, all of it by default.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress; on stdout what was left out alone.")
@@ -41,6 +55,8 @@ def command(
     period: str,
     since: str | None,
     config: Path | None,
+    device: str,
+    plot: tuple[tuple[str, str, str], ...],
     workers: int | None,
     force: bool,
     quiet: bool,
@@ -56,6 +72,7 @@ def command(
     Examples:
       calhard measure predictions/ --history history
       calhard measure log.parquet --history history --period 1h --since 2026-05-28
+      calhard measure log.parquet --history history --plot ranker click diagram.png
       calhard audit history --out nights
 
     \b
@@ -69,6 +86,7 @@ def command(
     """
     from calhard.cli.progress import MEASURE, progress
     from calhard.engines import LocalEngine
+    from calhard.measure.plot import plot_group
     from calhard.measure.run import measure_history
     from calhard.measure.told import alarming_lines, report_lines
 
@@ -82,8 +100,11 @@ def command(
             since=since,
             force=force,
             engine=LocalEngine(workers),
+            device="gpu" if device == "gpu" else "cpu",
             progress=tell,
         )
+    for model_id, class_id, path in plot:
+        plot_group(history, model_id, class_id, path, since)
     with reader_may_leave():
         if as_json:
             click.echo(json_text(report.to_dict()))

@@ -1,0 +1,66 @@
+"""`calhard measure`: the pictures and the device."""
+
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+pytest.importorskip("matplotlib", reason="needs the extra plots")
+
+
+@pytest.fixture
+def log(tmp_path):
+    size = 400
+    table = {
+        "model_id": ["ranker"] * size,
+        "class_id": ["click"] * size,
+        "timestamp": [1_767_225_600 + 600 * i for i in range(size)],
+        "score": [(i % 20) / 20 for i in range(size)],
+        "label": [i % 3 == 0 for i in range(size)],
+    }
+    pq.write_table(pa.table(table), tmp_path / "log.parquet")
+    return tmp_path
+
+
+def measure(folder, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "calhard.cli.main", "measure", "log.parquet", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+    )
+
+
+def test_a_diagram_is_drawn_once_measured_and_again_without_anything_to_measure(log):
+    plot = ("--plot", "ranker", "click", "diagram.svg")
+    first = measure(log, "--history", "history", *plot)
+    assert first.returncode == 0, first.stderr
+    drawn = (log / "diagram.svg").read_bytes()
+    assert b"</svg>" in drawn
+    again = measure(log, "--history", "history", *plot)
+    assert again.returncode == 0, again.stderr
+    assert (log / "diagram.svg").read_bytes() == drawn
+
+
+@pytest.mark.parametrize(
+    ("model", "file", "told"),
+    [("rankr", "d.svg", "did you mean ranker"), ("ranker", "d.gif", ".png")],
+)
+def test_what_cannot_be_drawn_is_told_and_the_history_is_there(log, model, file, told):
+    done = measure(log, "--history", "history", "--plot", model, "click", file)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert list((log / "history").glob("*.parquet"))
+
+
+def test_a_card_that_is_not_there_is_told_before_anything_is_read(log):
+    if find_spec("cupy") is not None:
+        pytest.skip("CuPy is installed")
+    done = measure(log, "--history", "history", "--device", "gpu")
+    assert done.returncode == 2
+    assert "use --device cpu" in done.stderr
+    assert not (log / "history").exists()
