@@ -2,5 +2,16 @@
 
 from calhard.engines.base import Engine, Progress, Results
 from calhard.engines.local import LocalEngine
+from calhard.engines.policy import Finished, Policy, Quarantined, Settled, Split
 
-__all__ = ["Engine", "LocalEngine", "Progress", "Results"]
+__all__ = [
+    "Engine",
+    "Finished",
+    "LocalEngine",
+    "Policy",
+    "Progress",
+    "Quarantined",
+    "Results",
+    "Settled",
+    "Split",
+]

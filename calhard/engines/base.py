@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeAlias
 
-Task = TypeVar("Task")
-Result = TypeVar("Result")
+from calhard.engines.policy import Policy, Result, Settled, Split, Task
 
 Results: TypeAlias = Generator[Result, None, None]
 """Results as they come; closing it ends what still computes."""
@@ -28,6 +27,21 @@ class Engine(Protocol):
 
         ``function`` is a module-level function or a picklable callable; a task that raises ends
         the iteration with that error, and no further result is yielded. Closing the iteration ends
-        the workers, whatever they are at.
+        the workers, whatever they are at. A task may be computed again where its worker died, and
+        must not mind what it left the first time.
+        """
+        ...
+
+    def run(
+        self,
+        function: Callable[[Task], Result],
+        tasks: Sequence[Task],
+        policy: Policy,
+        split: Split | None = None,
+    ) -> Results[Settled[Task, Result]]:
+        """Yield what comes of every task, in the order of the tasks: finished, or quarantined.
+
+        As `map`, with a policy of its own: a task that was split comes as what it was split into.
+        Two tries of one task may be at work at the same time.
         """
         ...

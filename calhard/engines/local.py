@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
-from calhard.engines.base import Result, Results, Task
-from calhard.engines.workers import Shift, crew
+from calhard.engines.base import Results
+from calhard.engines.executor import Executor
+from calhard.engines.here import Here
+from calhard.engines.loop import Loop
+from calhard.engines.policy import Finished, Policy, Result, Settled, Split, Task
+from calhard.engines.workers import Processes
 
 
 def usable_cores() -> int:
@@ -24,7 +29,8 @@ class LocalEngine:
     Parameters
     ----------
     workers : int, optional
-        Worker processes; all usable cores by default. One computes in this process.
+        Worker processes; all usable cores by default. One computes in this process, as does a
+        single task: whatever kills a worker kills this process then, and what hangs, hangs.
     """
 
     workers: int | None = None
@@ -40,13 +46,25 @@ class LocalEngine:
         Raises
         ------
         CalhardError
-            A worker process died. Whatever a task raises ends the iteration, and the other
-            workers at once.
+            Worker processes died of a task time and again. Whatever a task raises ends the
+            iteration, and the other workers at once.
         """
-        workers = min(self.workers or usable_cores(), len(tasks))
-        if workers <= 1:
-            yield from (function(task) for task in tasks)
-            return
-        with crew(workers, function) as hired:
-            shift: Shift[Task, Result] = Shift(tasks, hired.copy(), {}, {})
-            yield from shift.results()
+        with self.executor(function, len(tasks)) as executor:
+            for settled in Loop(executor, function, tasks, Policy()).results():
+                yield cast("Finished[Task, Result]", settled).value
+
+    def run(
+        self,
+        function: Callable[[Task], Result],
+        tasks: Sequence[Task],
+        policy: Policy,
+        split: Split | None = None,
+    ) -> Results[Settled[Task, Result]]:
+        """Yield what comes of every task under a policy, in the order of the tasks."""
+        with self.executor(function, len(tasks)) as executor:
+            yield from Loop(executor, function, tasks, policy, split).results()
+
+    def executor(self, function: Callable[[Task], Result], tasks: int) -> Executor:
+        """Return where so many tasks are computed."""
+        workers = min(self.workers or usable_cores(), tasks)
+        return Here() if workers <= 1 else Processes(workers, [function.__module__])

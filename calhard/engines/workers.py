@@ -1,7 +1,8 @@
-"""Worker processes that live no longer than the work, whatever ends it.
+"""Worker processes that live no longer than the work, whatever ends it; each dies for itself.
 
 Not a `ProcessPoolExecutor`: its workers share one pipe for their results, so one that is killed
-while it writes leaves the driver waiting for ever; and they outlive a driver that is killed.
+while it writes leaves the driver waiting for ever; one that dies breaks the whole pool; and they
+outlive a driver that is killed.
 """
 
 from __future__ import annotations
@@ -12,115 +13,195 @@ import pickle
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
-from typing import Any, Generic, cast
+from types import TracebackType
+from typing import Any, Self, cast
 
-from calhard.engines.base import Result, Task
+from calhard.engines.executor import Call, Kind, Outcome, Ticket
+from calhard.engines.oom import Killings
 from calhard.errors import CalhardError
 
 CONTEXT = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 """A plain fork would copy the threads' locks of pyarrow and deadlock."""
 
 WAIT_SECONDS = 10
-"""For the exit code of a worker whose pipe broke."""
-
-Outcome = tuple[bool, Any]
-"""(True, result) or (False, error)."""
+"""For a process to end that was killed, or whose pipe broke."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Worker:
     """A process and the driver's end of its pipe, which is its alone."""
 
     process: BaseProcess
     pipe: Connection
+    function: Callable[[Any], Any] | None = None
+    """What it computes, sent once, with the first task."""
 
-    def give(self, task: object) -> None:
-        """Send a task; the worker must be idle."""
-        try:
-            self.pipe.send(task)
-        except OSError as e:
-            raise self._death() from e
+    def give(self, call: Call) -> None:
+        """Send a call; the worker must be idle. Raises OSError if it is dead."""
+        known = call.function is self.function
+        self.pipe.send((None if known else call.function, call.task))
+        self.function = call.function
 
-    def take(self) -> Outcome:
-        """Return what came of the task."""
+    def kill(self) -> None:
+        """End it, whatever it is at."""
+        self.pipe.close()
+        self.process.kill()  # also where it is stopped, or deaf to everything else
+        self.process.join(WAIT_SECONDS)
+
+
+class Processes:
+    """Executor of worker processes, hired as they are needed; a dead one is replaced.
+
+    They watch a pipe of which this process alone holds the other end: it breaks when this process
+    closes it or dies, and they end.
+    """
+
+    name = "processes"
+
+    def __init__(self, slots: int, preload: Sequence[str] = ()) -> None:
+        self.slots = slots
+        self._preload = [__name__, *preload]
+        self._idle: list[Worker] = []
+        self._busy: dict[Connection, tuple[Ticket, Worker]] = {}
+        self._ended: list[tuple[Ticket, Outcome]] = []
+        self._tickets = count()
+
+    def __enter__(self) -> Self:
+        """Open the pipe that is watched."""
+        self._context: BaseContext = multiprocessing.get_context(CONTEXT)
+        if CONTEXT == "forkserver":
+            # Imported once, not by each worker.
+            self._context.set_forkserver_preload(self._preload)
+        self._watched, self._lifeline = self._context.Pipe(duplex=False)
+        self._killings = Killings()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End all workers, whatever they are at."""
+        self._lifeline.close()
+        for worker in [*self._idle, *(worker for _, worker in self._busy.values())]:
+            worker.kill()
+        self._watched.close()
+
+    def start(self, call: Call) -> Ticket:
+        """Give a call to an idle worker, or to a new one."""
+        ticket = next(self._tickets)
+        while self._idle:
+            worker = self._idle.pop()
+            try:
+                worker.give(call)
+            except OSError:  # it died while it was idle: nobody's fault
+                worker.kill()
+            else:
+                self._busy[worker.pipe] = ticket, worker
+                return ticket
+        worker = self._hire()
+        self._busy[worker.pipe] = ticket, worker
+        with suppress(OSError):  # dead at birth: its pipe tells so
+            worker.give(call)
+        return ticket
+
+    def wait(self, seconds: float | None) -> list[tuple[Ticket, Outcome]]:
+        """Return what came of calls; a worker that dies is seen at once."""
+        if not self._ended:
+            for pipe in cast("list[Connection]", wait(list(self._busy), seconds)):
+                ticket, worker = self._busy.pop(pipe)
+                self._ended.append((ticket, self._outcome(worker)))
+        ended, self._ended = self._ended, []
+        return ended
+
+    def cancel(self, ticket: Ticket) -> None:
+        """Kill the worker of a call."""
+        for pipe, (given, worker) in list(self._busy.items()):
+            if given == ticket:
+                del self._busy[pipe]
+                worker.kill()
+                self._ended.append((ticket, Outcome(Kind.CANCELLED)))
+
+    def _hire(self) -> Worker:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(  # type: ignore[attr-defined]  # every concrete context has it
+            target=_serve, args=(theirs, self._watched), daemon=True
+        )
         try:
-            outcome: Outcome = self.pipe.recv()
-        except (EOFError, OSError) as e:
-            raise self._death() from e
+            process.start()
+        finally:
+            theirs.close()
+        return Worker(process, ours)
+
+    def _outcome(self, worker: Worker) -> Outcome:
+        """What a worker sent, or how it died."""
+        try:
+            outcome: Outcome = worker.pipe.recv()
+        except (EOFError, OSError):
+            worker.process.join(WAIT_SECONDS)
+            return self._death(worker)
+        if outcome.kind is Kind.MEMORY:  # what it still holds is held for nothing
+            worker.kill()
+        else:
+            self._idle.append(worker)
         return outcome
 
-    def _death(self) -> CalhardError:
-        self.process.join(WAIT_SECONDS)
-        code = self.process.exitcode or 0
+    def _death(self, worker: Worker) -> Outcome:
+        code = worker.process.exitcode or 0
+        worker.kill()
         if code < 0:
-            return CalhardError(
-                f"a worker process was killed ({signal.Signals(-code).name}), perhaps since memory "
+            hungry = code == -signal.SIGKILL and self._killings.by_the_system()
+            told = CalhardError(
+                f"a worker process was killed ({_signal_name(-code)}), perhaps since memory "
                 "ran out; nothing was published. Try fewer workers (--workers 1), or a machine "
                 "with more memory."
             )
-        return CalhardError(
+            return Outcome(Kind.MEMORY if hungry else Kind.CRASH, error=told)
+        told = CalhardError(
             f"a worker process ended by itself (exit code {code}); nothing was published. In a "
             'script of your own, call calhard under if __name__ == "__main__":, or with one worker.'
         )
+        return Outcome(Kind.CRASH, error=told)
 
 
-@contextmanager
-def crew(number: int, function: Callable[[Any], Any]) -> Iterator[list[Worker]]:
-    """Start workers that compute ``function``; they are gone when this is left.
-
-    They watch a pipe of which this process alone holds the other end: it breaks when this process
-    closes it or dies.
-    """
-    context = multiprocessing.get_context(CONTEXT)
-    if CONTEXT == "forkserver":
-        # Imported once, not by each worker.
-        context.set_forkserver_preload([__name__, function.__module__])
-    watched, lifeline = context.Pipe(duplex=False)
-    hired: list[Worker] = []
+def _signal_name(number: int) -> str:
     try:
-        for _ in range(number):
-            hired.append(_hire(context, watched, function))  # noqa: PERF401  # those so far must end if one fails
-        yield hired
-    finally:
-        lifeline.close()
-        for worker in hired:
-            worker.pipe.close()
-            worker.process.join()
-        watched.close()
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
-def _hire(context: BaseContext, watched: Connection, function: Callable[[Any], Any]) -> Worker:
-    ours, theirs = context.Pipe()
-    process = context.Process(  # type: ignore[attr-defined]  # every concrete context has it
-        target=_serve, args=(theirs, watched, function), daemon=True
-    )
-    try:
-        process.start()
-    finally:
-        theirs.close()
-    return Worker(process, ours)
-
-
-def _serve(pipe: Connection, watched: Connection, function: Callable[[Any], Any]) -> None:
+def _serve(pipe: Connection, watched: Connection) -> None:
     """Compute what comes through the pipe; interrupts are the driver's to handle."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_die_after, args=(watched,), daemon=True).start()
+    function: Callable[[Any], Any] | None = None
     with suppress(EOFError, OSError):  # the driver has gone
         while True:
-            pipe.send_bytes(_outcome(function, pipe.recv()))
+            sent, task = pipe.recv()
+            function = function if sent is None else sent
+            if function is not None:
+                pipe.send_bytes(_computed(Call(function, task)))
 
 
-def _outcome(function: Callable[[Any], Any], task: object) -> bytes:
+def _computed(call: Call) -> bytes:
+    """Return what came of a call as it travels."""
+    outcome = Outcome.of(call)
+    if outcome.error is not None:
+        return _told(outcome)
     try:
-        return pickle.dumps((True, function(task)))
-    except Exception as e:  # noqa: BLE001  # whatever it is, the driver raises it
-        return _told(e)
+        return pickle.dumps(outcome)
+    except Exception as e:  # noqa: BLE001  # pickle raises anything
+        return _told(Outcome(Kind.ERROR, error=e))
 
 
 def _die_after(watched: Connection) -> None:
@@ -130,54 +211,15 @@ def _die_after(watched: Connection) -> None:
         os._exit(0)
 
 
-def _told(error: Exception) -> bytes:
+def _told(outcome: Outcome) -> bytes:
     """An error as it travels; one that cannot is told in words."""
-    error.add_note("In a worker process:\n" + traceback.format_exc())
+    error = cast("Exception", outcome.error)
+    trace = "".join(traceback.format_exception(error))
+    error.add_note("In a worker process:\n" + trace)
     try:
-        content = pickle.dumps((False, error))
+        content = pickle.dumps(outcome)
         pickle.loads(content)  # noqa: S301  # our own; some errors travel one way alone
     except Exception:  # noqa: BLE001  # pickle raises anything
         plain = CalhardError(f"a worker failed with {type(error).__name__}: {error}")
-        return pickle.dumps((False, plain))
+        return pickle.dumps(Outcome(outcome.kind, error=plain))
     return content
-
-
-@dataclass(slots=True)
-class Shift(Generic[Task, Result]):
-    """Tasks on their way through a crew, handed out in order, one a worker at a time."""
-
-    tasks: Sequence[Task]
-    idle: list[Worker]
-    busy: dict[Connection, tuple[int, Worker]]
-    outcomes: dict[int, Outcome]
-    given: int = 0
-    failed: bool = False
-
-    def results(self) -> Iterator[Result]:
-        """Yield the results in the order of the tasks; raise the first error in that order."""
-        for turn in range(len(self.tasks)):
-            self._assign()
-            while turn not in self.outcomes:
-                self._collect()
-                self._assign()
-            done, result = self.outcomes.pop(turn)
-            if not done:
-                raise result
-            yield result
-
-    def _assign(self) -> None:
-        """Give the next tasks to idle workers; none once one has failed."""
-        while self.idle and self.given < len(self.tasks) and not self.failed:
-            worker = self.idle.pop()
-            worker.give(self.tasks[self.given])
-            self.busy[worker.pipe] = self.given, worker
-            self.given += 1
-
-    def _collect(self) -> None:
-        """Wait for a result, or for a worker that died."""
-        for pipe in cast("list[Connection]", wait(list(self.busy))):
-            index, worker = self.busy.pop(pipe)
-            done, result = worker.take()
-            self.outcomes[index] = done, result
-            self.failed |= not done
-            self.idle.append(worker)

@@ -80,9 +80,54 @@ def _half(pipe, content):
 
 
 def leave_a_mark(task):
+    """Task 1 fails; those after it do not end before it has begun."""
     folder, index = task
-    if index == 1:
-        raise ValueError("task 1 cannot be done")
     with open(os.path.join(folder, str(index)), "w"):  # noqa: PTH118, PTH123
         pass
+    if index == 1:
+        raise ValueError("task 1 cannot be done")
+    while index > 1 and not os.path.exists(os.path.join(folder, "1")):  # noqa: PTH110, PTH118
+        pass
     return index
+
+
+def die_once(task):
+    """Every task kills its worker the first time."""
+    folder, index = task
+    mark = os.path.join(folder, str(index))  # noqa: PTH118
+    if not os.path.exists(mark):  # noqa: PTH110
+        with open(mark, "w"):  # noqa: PTH123
+            pass
+        os.kill(os.getpid(), signal.SIGKILL)
+    return index
+
+
+def add_up(numbers):
+    """A sum of numbers of which 13 crashes, 31 stops for ever and 77 takes all memory."""
+    if 13 in numbers:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if 31 in numbers:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    if 77 in numbers:
+        raise MemoryError
+    return sum(numbers)
+
+
+def halves(numbers):
+    """Split numbers; a single one cannot be."""
+    if len(numbers) < 2:
+        return None
+    middle = len(numbers) // 2
+    return [numbers[:middle], numbers[middle:]]
+
+
+def halves_or_die(numbers):
+    """Split numbers, which is deadly where 13 is among them."""
+    if 13 in numbers:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return halves(numbers)
+
+
+def slowly_squared(x):
+    """Some milliseconds of work."""
+    return sum(x * x for _ in range(20_000)) // 20_000

@@ -1,0 +1,273 @@
+"""The one loop that owns policy: what is started, tried again, split, given up or doubled.
+
+Executors know nothing of it, and it knows nothing of processes, nodes or clocks but the one it is
+given.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any, Generic, cast
+
+from calhard.engines.executor import Call, Executor, Kind, Outcome, Ticket
+from calhard.engines.policy import Finished, Policy, Quarantined, Result, Settled, Split, Task
+from calhard.errors import CalhardError
+
+COPIES = 2
+"""A straggler and the one beside it."""
+_NONE = Outcome(Kind.CANCELLED)
+
+
+@dataclass(slots=True, eq=False)
+class _Root:
+    """A task as it was given, and what has become of it: itself, or what it was split into."""
+
+    place: int
+    leaves: list[_Leaf] = field(default_factory=list)
+    splits: int = 0
+
+    @property
+    def settled(self) -> bool:
+        return all(leaf.settled is not None for leaf in self.leaves)
+
+
+@dataclass(slots=True, eq=False)
+class _Leaf:
+    """A task on its way."""
+
+    root: _Root
+    task: Any
+    attempts: int = 0
+    suspect: bool = False
+    """Split from one that failed: it is split again at its first failure."""
+    whole: bool = False
+    """It cannot be split."""
+    running: int = 0
+    failure: Outcome = _NONE
+    settled: Settled[Any, Any] | Exception | None = None
+
+
+@dataclass(slots=True)
+class _Try:
+    """A call on its way: of a leaf, or one that splits it."""
+
+    leaf: _Leaf
+    began: float
+    splitting: bool
+    hung: bool = False
+    unwanted: bool = False
+    """Its outcome is of no interest any more."""
+
+
+class Loop(Generic[Task, Result]):
+    """Carries tasks through an executor.
+
+    Parameters
+    ----------
+    executor : entered already
+    function : picklable; computes a task
+    split : how a task is split that does not get through; never by default
+    clock : monotonic seconds
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        function: Callable[[Task], Result],
+        tasks: Sequence[Task],
+        policy: Policy,
+        split: Split | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.executor, self.function, self.policy = executor, function, policy
+        self.split, self.clock = split, clock
+        self._roots = [_Root(place) for place in range(len(tasks))]
+        for root, task in zip(self._roots, tasks, strict=True):
+            root.leaves.append(_Leaf(root, task, whole=split is None))
+        self._waiting = deque(root.leaves[0] for root in self._roots)
+        self._tries: dict[Ticket, _Try] = {}
+        self._took: list[float] = []
+        self._end = len(tasks)
+        """Tasks from this place on are not begun any more: one before it failed."""
+
+    def results(self) -> Iterator[Settled[Task, Result]]:
+        """Yield what comes of every task, in the order of the tasks.
+
+        Raises
+        ------
+        Exception
+            A task failed for good, in its turn; none after it is begun once that is known.
+        """
+        for root in self._roots:
+            self._fill()
+            while not root.settled:
+                self._step()
+                self._fill()
+            for leaf in root.leaves:
+                if isinstance(leaf.settled, Exception):
+                    raise leaf.settled
+                yield cast("Settled[Task, Result]", leaf.settled)
+            root.leaves = []  # results may be large
+
+    def _fill(self) -> None:
+        """Start what waits, the first tasks first, then copies of stragglers."""
+        while len(self._tries) < self.executor.slots and (leaf := self._next()) is not None:
+            self._start(leaf)
+        for leaf in self._stragglers():
+            self._start(leaf)
+
+    def _next(self) -> _Leaf | None:
+        while self._waiting:
+            leaf = self._waiting.popleft()
+            if leaf.root.place < self._end:
+                return leaf
+        return None
+
+    def _start(self, leaf: _Leaf, *, splitting: bool = False) -> None:
+        function = self.split if splitting and self.split is not None else self.function
+        ticket = self.executor.start(Call(function, leaf.task))
+        self._tries[ticket] = _Try(leaf, self.clock(), splitting)
+        leaf.running += 1
+
+    def _step(self) -> None:
+        """Wait for whatever ends next; end what has hung."""
+        for ticket, outcome in self.executor.wait(self._patience()):
+            ended = self._tries.pop(ticket)
+            ended.leaf.running -= 1
+            if not ended.unwanted:
+                self._settle(ended, outcome)
+        if self.policy.timeout is not None:
+            due = self.clock() - self.policy.timeout
+            for ticket, running in list(self._tries.items()):
+                if running.began <= due and not (running.hung or running.unwanted):
+                    running.hung = True
+                    self.executor.cancel(ticket)
+
+    def _patience(self) -> float | None:
+        """Seconds until something must be done without an outcome; None where nothing must."""
+        limits = []
+        if self.policy.timeout is not None:
+            limits.append(self.policy.timeout)
+        if (slow := self._slow()) is not None and len(self._tries) < self.executor.slots:
+            limits.append(slow)
+        now = self.clock()
+        left = [
+            running.began + limit - now
+            for running in self._tries.values()
+            if not running.hung
+            for limit in limits
+            if running.began + limit > now or limit == self.policy.timeout
+        ]
+        return max(min(left), 0.0) if left else None
+
+    def _settle(self, ended: _Try, outcome: Outcome) -> None:
+        leaf = ended.leaf
+        if ended.splitting:
+            self._replace(leaf, outcome)
+        elif outcome.kind is Kind.DONE:
+            self._took.append(self.clock() - ended.began)
+            leaf.settled = Finished(leaf.task, outcome.value)
+            self._drop_others(leaf)
+        elif outcome.kind is Kind.ERROR and isinstance(outcome.error, self.policy.fatal):
+            self._fail(leaf, outcome.error)
+            self._drop_others(leaf)
+        else:
+            self._failed(leaf, _told(outcome, self.policy.timeout) if ended.hung else outcome)
+
+    def _failed(self, leaf: _Leaf, outcome: Outcome) -> None:
+        """One try failed: try again, split, or give up; a copy that still runs is waited for."""
+        leaf.failure = outcome
+        leaf.attempts += 1
+        if leaf.running:
+            return
+        at_once = leaf.suspect or outcome.kind is Kind.MEMORY
+        may_split = not leaf.whole and leaf.root.splits < self.policy.splits
+        if may_split and (at_once or self._is_hopeless(leaf)):
+            leaf.root.splits += 1
+            self._start(leaf, splitting=True)
+        else:
+            self._retry(leaf)
+
+    def _is_hopeless(self, leaf: _Leaf) -> bool:
+        return leaf.failure.kind is Kind.ERROR or leaf.attempts >= self.policy.attempts
+
+    def _retry(self, leaf: _Leaf) -> None:
+        """Try once more, or give up."""
+        if not self._is_hopeless(leaf):
+            self._waiting.appendleft(leaf)
+            return
+        error = leaf.failure.error or CalhardError(f"a task failed: {leaf.failure.kind}")
+        if self.policy.quarantine:
+            reason = _reason(leaf.failure.kind, error)
+            leaf.settled = Quarantined(leaf.task, reason, leaf.attempts, error)
+        else:
+            self._fail(leaf, error)
+
+    def _replace(self, leaf: _Leaf, outcome: Outcome) -> None:
+        """Put what a task was split into in its place."""
+        parts = outcome.value if outcome.kind is Kind.DONE else None
+        if not parts or len(parts) == 1:
+            leaf.whole = True
+            leaf.task = parts[0] if parts else leaf.task
+            self._retry(leaf)
+            return
+        parted = [_Leaf(leaf.root, part, suspect=True) for part in parts]
+        place = leaf.root.leaves.index(leaf)
+        leaf.root.leaves[place : place + 1] = parted
+        self._waiting.extendleft(reversed(parted))
+
+    def _fail(self, leaf: _Leaf, error: Exception) -> None:
+        leaf.settled = error
+        self._end = min(self._end, leaf.root.place)
+
+    def _drop_others(self, leaf: _Leaf) -> None:
+        """The first to end has won; nobody waits for its copy."""
+        for ticket, other in self._tries.items():
+            if other.leaf is leaf and not other.unwanted:
+                other.unwanted = True
+                self.executor.cancel(ticket)
+
+    def _slow(self) -> float | None:
+        """Seconds after which a try is a straggler, once most tasks are done."""
+        policy = self.policy
+        if policy.speculate is None or self._waiting or not self._took:
+            return None
+        if len(self._took) < policy.speculate_after * len(self._roots):
+            return None
+        return policy.speculate * median(self._took)
+
+    def _stragglers(self) -> list[_Leaf]:
+        """Tasks that get a copy now, as far as there are slots."""
+        slow, free = self._slow(), self.executor.slots - len(self._tries)
+        if slow is None or free <= 0:
+            return []
+        now = self.clock()
+        late = [
+            t.leaf
+            for t in self._tries.values()
+            if now - t.began >= slow
+            and not (t.splitting or t.hung or t.unwanted)
+            and t.leaf.running < COPIES
+        ]
+        return late[:free]
+
+
+def _told(outcome: Outcome, timeout: float | None) -> Outcome:
+    """The outcome of a try that hung and was ended for it."""
+    error = CalhardError(
+        f"a task took more than {timeout:g} s and was ended; nothing was published. Look for "
+        "storage that hangs, or a machine that is overloaded."
+    )
+    return Outcome(outcome.kind, error=error)
+
+
+def _reason(kind: Kind, error: Exception) -> str:
+    """Why a task was given up, in a line."""
+    text = str(error).partition(";")[0].partition("\n")[0]
+    if kind is Kind.ERROR:
+        return f"{type(error).__name__}: {text}"
+    return text or str(kind)
