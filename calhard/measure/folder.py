@@ -57,6 +57,8 @@ class HistoryFolder:
 
     def __enter__(self) -> Self:
         """Take the lock, finish or sweep what a dead run left, make a clean staging folder."""
+        if self.path.is_dir() and not (self.path / LOCK).exists():
+            self.manifest()  # a folder that is somebody else's does not even get a lock
         try:
             self._stack.enter_context(
                 locked(self.path / LOCK, f"the history {self.path}", HistoryInProgress)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from calhard.errors import InputError
+from calhard.errors import ConfigError, InputError
 from calhard.history.ids import Ints
 from calhard.measure.periods import Period
 from calhard.measure.tally import Tally, numbers_of
@@ -178,7 +178,7 @@ class Manifest:
                 sources = (Source.of(source, period) for source in told["sources"])
                 parts = {part["name"]: _part_of(part) for part in told["parts"]}
                 return cls(period, told["settings"], {s.name: s for s in sources}, parts)
-        except (ValueError, KeyError, TypeError, AttributeError) as e:
+        except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as e:
             raise InputError(
                 f"{place}: is damaged ({type(e).__name__}: {e}); put back a copy of it, or "
                 "measure anew into another folder"

@@ -41,6 +41,12 @@ def days_of(table, start=START):
     return [table.filter(pa.array(day == d)) for d in np.unique(day)]
 
 
+def without_labels(table):
+    """Return the rows as they are before any label arrives."""
+    place = table.schema.get_field_index("label")
+    return table.set_column(place, "label", pa.nulls(table.num_rows, pa.float64()))
+
+
 def write(folder, **tables):
     """Write tables as ``NAME.parquet``."""
     Path(folder).mkdir(parents=True, exist_ok=True)

@@ -22,6 +22,7 @@ from tests.measure.logs import (
     predictions,
     rows_of,
     times,
+    without_labels,
     write,
 )
 
@@ -52,12 +53,6 @@ def at_once(days, tmp_path_factory):
         write(folder / "log", **{f"d{i}": day})
     measure(folder / "log", folder / "history")
     return content(folder / "history")
-
-
-def without_labels(table):
-    """Return the rows as they are before any label arrives."""
-    place = table.schema.get_field_index("label")
-    return table.set_column(place, "label", pa.nulls(table.num_rows, pa.float64()))
 
 
 def sources(history):
