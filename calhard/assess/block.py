@@ -14,6 +14,7 @@ from calhard.assess.columns import LEAST_SPREAD, NIGHTS, Columns, accumulators, 
 from calhard.assess.correlation import CorrelationSketch
 from calhard.assess.dense import aggregate_dense
 from calhard.assess.panel import Ragged, panels, sound_values
+from calhard.assess.silence import Sources
 from calhard.assess.slo import slo_columns
 from calhard.assess.windows import Clock, Windows, fills, find_windows
 from calhard.schema import HEADS, MICROSECONDS_PER_DAY, Metric
@@ -60,14 +61,14 @@ def assess_block(
     """
     raw, block = block, aggregate_dense(block, rules.clock, rules.metrics)
     whole = find_windows(block, rules.clock, restart=rules.restart_on_deployment)
-    found = []
+    found, sources = [], Sources(raw, rules.clock)
     for m, metric in enumerate(rules.metrics.values()):
         own, windows = metric_windows(block, metric.name, rules, whole)
         columns = _assess_metric(own, windows, metric, rules)
         columns["n_missing"] = _missing(block.values[metric.name], whole)
-        if raw is not block:  # a source is silent by the rows that it sends, not by our slots
-            sent = find_windows(raw.reported(metric.name), rules.clock)
-            columns |= {"spacing_raw": sent.spacing, "pause": sent.pause}
+        sent = sources.sent(metric.name, dense=raw is not block)
+        day = sent.pop("sent_day", columns["sent_day"])
+        columns |= sent | {"sent_day": np.where(np.isnan(day), columns["sent_day"], day)}
         tested = columns["tested"] > 0
         if tested.any():
             sketch.add(m, {name: values[tested] for name, values in columns.items()})
@@ -142,6 +143,7 @@ def _counts(block: SeriesBlock, windows: Windows, ragged: Ragged, cut: int) -> C
         "first_bad_day": _days(time, ragged.first_bad, ragged.first_bad >= 0, cut),
         "last_value": np.where(some, value, np.nan),
         "last_day": _days(time, row, some, cut),
+        "sent_day": _days(time, row, some, cut),
         "reference_day": _day_of(ragged, ragged.start, ragged.split, time, cut),
         "analysis_day": _day_of(ragged, ragged.split, ragged.stop, time, cut),
     }

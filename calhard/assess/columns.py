@@ -57,6 +57,7 @@ _ALWAYS = (
     "first_bad_day",
     "last_value",
     "last_day",
+    "sent_day",
     "reference_day",
     "analysis_day",
     "reference_median",

@@ -105,9 +105,9 @@ def _faults(
 ) -> list[tuple[Array, Array, Words]]:
     """Deterministic failures in the order in which they are told: (rows, onset, words)."""
     spacing = columns["spacing_raw"]
-    stale_days = columns["last_day"] + spacing / MICROSECONDS_PER_DAY
+    stale_days = columns["sent_day"] + spacing / MICROSECONDS_PER_DAY
     due = np.fmax(STALE_SPACINGS * spacing, columns["pause"])
-    silent = -columns["last_day"] * MICROSECONDS_PER_DAY > due
+    silent = -columns["sent_day"] * MICROSECONDS_PER_DAY > due
     stale = silent & (columns["n_reference"] >= tolerance.min_reference) & (spacing > 0)
     return [
         (columns["bad_analysis"] > 0, columns["first_bad_day"], _bad_values(metric)),
@@ -156,7 +156,7 @@ def _events(columns: Columns, row: int, tolerance: Tolerance) -> str:
 def _stale(columns: Columns, row: int, tolerance: Tolerance) -> str:
     del tolerance
     hours = columns["spacing_raw"][row] / 3_600e6
-    return f"no sample for {-columns['last_day'][row] * 24:.6g} h; one is due every {hours:.6g} h"
+    return f"no sample for {-columns['sent_day'][row] * 24:.6g} h; one is due every {hours:.6g} h"
 
 
 def _stuck(columns: Columns, row: int, tolerance: Tolerance) -> str:
@@ -167,9 +167,11 @@ def _stuck(columns: Columns, row: int, tolerance: Tolerance) -> str:
 
 
 def _few(columns: Columns, row: int, tolerance: Tolerance) -> str:
+    missing = int(np.nan_to_num(columns["n_missing"][row]))
     return (
         f"{int(columns['n_reference'][row])} reference and {int(columns['n_analysis'][row])} "
         f"analysis samples; {tolerance.min_reference} and {tolerance.min_analysis} are needed"
+        + (f"; {missing} row(s) have no value" if missing else "")
     )
 
 

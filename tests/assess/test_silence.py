@@ -1,48 +1,93 @@
-"""A dense source is silent by the rows that it sends, not by the slots they become."""
+"""A source is silent by the rows that it sends; a row without a value is no silence."""
 
 import numpy as np
 import pytest
 
-from tests.blocks import AS_OF, HOUR, audit_blocks, block
+from calhard.assess.block import Rules, assess_block
+from calhard.assess.correlation import CorrelationSketch
+from calhard.assess.windows import Clock
+from calhard.judge.status import Tolerance, judge_status
+from calhard.plan import AuditPlan
+from calhard.schema import BUILTIN_METRICS, MICROSECONDS_PER_DAY, STATUSES
+from calhard.series import SeriesBlock
 
-MINUTE = HOUR // 60
-ROWS = 40 * 24 * 12
-RNG = np.random.default_rng(5)
-
-
-def audited(values, silent):
-    """Audit 5-minute series that have sent nothing for ``silent`` minutes."""
-    stamps = AS_OF - silent * MINUTE - 5 * MINUTE * np.arange(ROWS - 1, -1, -1)
-    fine = block(np.atleast_2d(values), timestamps=stamps)
-    return audit_blocks([fine]).evidence.to_pylist()
-
-
-@pytest.mark.parametrize(
-    ("minutes", "status"), [(0, "ok"), (15, "ok"), (16, "failed"), (175, "failed")]
-)
-def test_a_5_minute_source_is_stale_after_three_of_its_rows(minutes, status):
-    (row,) = audited(0.02 + 0.001 * RNG.standard_normal(ROWS), minutes)
-    assert (row["status"], row["spacing_seconds"]) == (status, 3600.0)
-    if status == "failed":
-        assert row["reason"] == f"no sample for {minutes / 60:.6g} h; one is due every 0.0833333 h"
+DAYS = 40
+AS_OF = 20_600 * MICROSECONDS_PER_DAY
+NAMES = ("aece", "alpha")
 
 
-def test_a_metric_reported_in_every_sixth_row_of_a_dense_source_is_due_every_half_hour():
-    values = np.full((2, ROWS), np.nan)
-    values[:, 5::6] = 0.02 + 0.001 * RNG.standard_normal((2, ROWS // 6))
-    values[1, -36:] = np.nan
-    row, late = audited(values, 0)
-    assert (row["status"], late["status"]) == ("ok", "failed")
-    assert late["reason"] == "no sample for 3 h; one is due every 0.5 h"
-    row, _ = audited(values, 75)
-    assert row["status"] == "ok"
+def statuses(aece, alpha, timestamp):
+    """Return (status, reason) of both metrics of one group."""
+    clock = Clock.of(AuditPlan(), AS_OF)
+    metrics = {name: BUILTIN_METRICS[name] for name in NAMES}
+    block = SeriesBlock(
+        ("m",),
+        ("c",),
+        np.array([0, len(timestamp)]),
+        np.array(timestamp, np.int64),
+        {"aece": np.array(aece, float), "alpha": np.array(alpha, float)},
+        None,
+        np.zeros(1, np.bool_),
+        {},
+        np.full(1, -1, np.int64),
+    )
+    rules = Rules(clock, metrics, frozenset({"level"}))
+    _, series = assess_block(block, rules, CorrelationSketch.zero(2))
+    found = {}
+    for m, metric in enumerate(metrics.values()):
+        columns = {
+            name: series[name].to_numpy()[m : m + 1].astype(float) for name in series.schema.names
+        }
+        status = judge_status(columns, metric, Tolerance(10, 3, 0.05))
+        found[metric.name] = STATUSES[status.code[0]], status.reason[0]
+    return found
 
 
-@pytest.mark.parametrize("ahead", [0, 1])
-def test_a_source_beside_a_dense_one_keeps_its_own_spacing(ahead):
-    dense = np.full(ROWS, np.nan)
-    dense[11::12] = 0.02 + 0.001 * RNG.standard_normal(ROWS // 12)
-    both = np.stack([0.02 + 0.001 * RNG.standard_normal(ROWS), dense])
-    found = audited(both[::-1] if ahead else both, 60)
-    hourly = found[0] if ahead else found[1]
-    assert (hourly["status"], hourly["spacing_seconds"]) == ("ok", 3600.0)
+def noisy(size, seed=0):
+    return 0.5 + 0.01 * np.random.default_rng(seed).standard_normal(size)
+
+
+def days(spacing=1.0, size=DAYS):
+    return AS_OF - (np.arange(size)[::-1] * spacing * MICROSECONDS_PER_DAY).astype(np.int64)
+
+
+def test_a_metric_without_a_value_in_rows_that_come_is_too_young_to_judge_not_silent():
+    alpha = noisy(DAYS)
+    alpha[-9:] = np.nan
+    found = statuses(noisy(DAYS), alpha, days())
+    assert found["aece"] == ("ok", "")
+    status, reason = found["alpha"]
+    assert status == "insufficient"
+    assert "0 analysis samples" in reason
+    assert "9 row(s) have no value" in reason
+
+
+def test_when_the_rows_stop_every_metric_is_silent_since_the_last_row():
+    alpha = noisy(DAYS)
+    alpha[-5:] = np.nan
+    found = statuses(noisy(DAYS), alpha, days() - 6 * MICROSECONDS_PER_DAY)
+    told = ("failed", "no sample for 144 h; one is due every 24 h")
+    assert found == {"aece": told, "alpha": told}
+
+
+def test_a_metric_with_rows_of_its_own_is_silent_when_those_stop():
+    stamps = np.sort(np.concatenate([days(), days() - 6 * 3_600_000_000]))
+    aece, alpha = noisy(2 * DAYS), noisy(2 * DAYS, 1)
+    aece[::2] = np.nan  # those 6 hours before are alpha's
+    alpha[1::2] = np.nan
+    alpha[-10:] = np.nan
+    found = statuses(aece, alpha, stamps)
+    assert found["aece"] == ("ok", "")
+    assert found["alpha"][0] == "failed"
+    assert found["alpha"][1].startswith("no sample for ")
+
+
+@pytest.mark.parametrize("gone", [0, 9])
+def test_dense_rows_are_judged_by_the_same_rule(gone):
+    size = 40 * 24 * 12
+    stamps = days(1 / 288, size)
+    alpha = noisy(size)
+    alpha[-gone * 288 or size :] = np.nan
+    found = statuses(noisy(size), alpha, stamps)
+    assert found["aece"][0] == "ok"
+    assert found["alpha"][0] == ("ok" if not gone else "insufficient")

@@ -29,6 +29,7 @@ SOUND = {
     "spacing_raw": float(HOUR),
     "pause": 0.0,
     "last_day": 0.0,
+    "sent_day": 0.0,
     "last_value": 0.02,
     "closing_run": 1.0,
     "reference_run": 2.0,
@@ -38,7 +39,7 @@ FAULTS = {
     "conflicting duplicate rows": {"conflicting": 1.0},
     "values that are not finite or out of range": {"bad_analysis": 2.0, "first_bad_day": -3.0},
     "events where none is allowed": {"total_week": 1.0, "first_bad_day": -2.0},
-    "no recent sample": {"last_day": -0.2},
+    "no recent sample": {"sent_day": -0.2},
     "one value repeated": {"closing_run": 30.0},
     "too few samples": {"n_analysis": 2.0},
     "too many bad values in the reference window": {"bad_reference": 100.0},
@@ -90,7 +91,7 @@ def test_two_events_and_a_day_are_told_in_words():
     assert status(n_reference=7.0)[1] == (
         "7 reference and 168 analysis samples; 10 and 3 are needed"
     )
-    assert status(last_day=-4.0)[1] == "no sample for 96 h; one is due every 1 h"
+    assert status(sent_day=-4.0)[1] == "no sample for 96 h; one is due every 1 h"
     assert status(bad_reference=672.0)[1].startswith("672 of 1344 reference values")
 
 
@@ -114,12 +115,12 @@ def test_a_twentieth_of_bad_reference_values_is_tolerated(bad, code):
 
 @pytest.mark.parametrize(("hours", "code"), [(3.0, "ok"), (3.01, "failed")])
 def test_a_source_is_stale_after_three_of_its_own_spacings(hours, code):
-    assert status(last_day=-hours / 24)[0] == code
-    assert status(last_day=-hours, spacing_raw=float(DAY))[0] == code
+    assert status(sent_day=-hours / 24)[0] == code
+    assert status(sent_day=-hours, spacing_raw=float(DAY))[0] == code
 
 
 def test_staleness_begins_when_the_next_sample_was_due():
-    assert status(last_day=-1.0)[2] == pytest.approx(-1.0 + 1.0 / 24)
+    assert status(sent_day=-1.0)[2] == pytest.approx(-1.0 + 1.0 / 24)
 
 
 def test_a_metric_reported_in_every_sixth_row_is_due_every_six_hours():
@@ -189,7 +190,7 @@ def test_denormals_and_negative_zero_are_values_like_others():
             "n_analysis": st.integers(0, 170).map(float),
             "bad_reference": st.integers(0, 700).map(float),
             "bad_analysis": st.integers(0, 170).map(float),
-            "last_day": st.one_of(st.just(np.nan), st.floats(-40, 0)),
+            "sent_day": st.one_of(st.just(np.nan), st.floats(-40, 0)),
             "closing_run": st.integers(0, 170).map(float),
             "spacing_raw": st.sampled_from([0.0, float(HOUR), float(DAY)]),
             "last_value": st.one_of(st.just(np.nan), st.floats(0, 1)),
@@ -267,8 +268,8 @@ def test_a_reference_that_bad_values_have_emptied_is_no_young_one():
 
 
 def test_a_source_that_often_pauses_is_not_silent_when_it_does_so_again():
-    assert status(last_day=-10.0 / 24, pause=11.0 * HOUR)[0] == "ok"
-    assert status(last_day=-10.0 / 24, pause=9.0 * HOUR)[0] == "failed"
+    assert status(sent_day=-10.0 / 24, pause=11.0 * HOUR)[0] == "ok"
+    assert status(sent_day=-10.0 / 24, pause=9.0 * HOUR)[0] == "failed"
 
 
 def test_irregular_sources_are_seldom_called_silent():
