@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import TypeVar
 
@@ -135,6 +136,7 @@ def told(
     with closing(results):
         if rows:
             progress(stage, 0, len(rows), 0)
+        at = accumulate(rows)
         for done, result in enumerate(results, start=1):
-            progress(stage, done, len(rows), sum(rows[:done]))
+            progress(stage, done, len(rows), next(at))
             yield result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from calhard.history.account import REMEDIES
@@ -23,7 +24,7 @@ def report_lines(report: MeasureReport) -> list[str]:
         *_measured(report),
         *alarming_lines(report),
         _line("history", f"{_name(str(report.history))}: {parts}, {written}"),
-        _line("next", f"calhard audit {_name(str(report.history))} --out nights"),
+        _line("next", f"calhard audit {shlex.quote(_name(str(report.history)))} --out nights"),
     ]
 
 
@@ -39,8 +40,8 @@ def _line(head: str, text: str) -> str:
 def _measured(report: MeasureReport) -> Iterator[str]:
     files, span = report.files, report.span()
     if span is None:
-        told = "nothing to do: " if report.idle else ""
-        yield _line("measured", f"{told}no file changed since the last run")
+        why = "no file is new or changed" if not files.read else "no period is to be measured"
+        yield _line("measured", f"nothing to do: {why}" if report.idle else f"nothing: {why}")
         return
     first, last = span
     periods = f"{len(report.periods):,} period{_s(len(report.periods))} of {report.period.text}"

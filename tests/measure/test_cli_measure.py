@@ -66,7 +66,7 @@ def test_a_rerun_says_that_there_is_nothing_to_do(run, log, tmp_path):
     measure(run, log, tmp_path / "history")
     code, out, err = measure(run, log, tmp_path / "history")
     assert code == 0
-    assert out.startswith("measured   nothing to do: no file changed since the last run\n")
+    assert out.startswith("measured   nothing to do: no file is new or changed\n")
     assert "none of them new" in out
     assert err == ""
 

@@ -12,8 +12,10 @@ from calhard.errors import ConfigError, InputError
 from calhard.history import History
 from calhard.measure import buckets, spill, tasks
 from calhard.measure.in_memory import period_history
+from calhard.measure.run import measure_history
 from calhard.plan import AuditPlan
 from tests.measure.logs import START, content, days_of, measure, predictions, rows_of, write
+from tests.measure.mortal import Mortal
 
 
 @pytest.fixture(autouse=True)
@@ -114,6 +116,25 @@ def test_workers_make_no_difference(log, sound, tmp_path, monkeypatch):
     monkeypatch.setattr("calhard.measure.run.BUCKET_ROWS", 300)
     monkeypatch.setattr("calhard.measure.run.SMALL", 0)
     measure(tmp_path / "log", tmp_path / "history", workers=2)
+    assert content(tmp_path / "history") == sound
+
+
+def test_a_worker_that_is_killed_at_its_work_makes_no_difference(log, sound, tmp_path, monkeypatch):
+    monkeypatch.setattr(tasks, "TASK_FILES", 1)
+    monkeypatch.setattr(buckets, "SLOT_ROWS", 300)
+    monkeypatch.setattr("calhard.measure.run.BUCKET_ROWS", 600)
+    monkeypatch.setattr("calhard.measure.run.SMALL", 0)
+    for name, day in enumerate(days_of(log)):
+        write(tmp_path / "log", **{f"d{name}": day})
+    (tmp_path / "died").mkdir()
+    plan = AuditPlan()
+    measure_history(
+        *(tmp_path / "log", tmp_path / "history"),
+        plan=plan,
+        engine=Mortal(folder=tmp_path / "died"),
+    )
+    died = sorted(path.name for path in (tmp_path / "died").iterdir())
+    assert died == ["MeasureBucket", "MergePart", "Scatter"]
     assert content(tmp_path / "history") == sound
 
 
