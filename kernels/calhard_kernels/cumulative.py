@@ -84,7 +84,7 @@ def range_p(x: Array) -> Array:
     """
     xp = namespace(x)
     far, near = xp.maximum(x, MEETING), xp.clip(x, 0.1, MEETING)  # below 0.1, p is 1 to all digits
-    p, rest = 0.0 * far, 1.0 + 0.0 * near
+    p, rest = xp.zeros_like(far), xp.ones_like(near)
     for k in range(1, TERMS + 1):
         p = p + (4.0 * k if k % 2 else -4.0 * k) * normal_p(k * far)
         m = (k - 0.5) * math.pi
