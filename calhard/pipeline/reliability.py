@@ -24,10 +24,13 @@ from calhard.schema import COVERAGE, RELIABILITY, RELIABILITY_WINDOWS, coverage_
 
 Ints = NDArray[np.int64]
 
-MOST = 1_000
-"""Model-classes whose cells are kept, the worst first: a fleet may be flagged as a whole."""
+MOST = 250
+"""Model-classes whose cells are kept, the worst first: a fleet may be flagged as a whole.
+
+Their hourly bins of five weeks, some three million, take about 7 s.
+"""
 AT_ONCE = 16
-"""Model-classes whose bins are in memory together: some ten thousand rows each at most."""
+"""Model-classes whose bins are in memory together: some ten thousand rows each."""
 LEVELS = {"yellow": 0, "orange": 1, "red": 2}
 KEYS = ["model_id", "class_id"]
 

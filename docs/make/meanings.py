@@ -10,8 +10,8 @@ ROWS = {
     "coverage": "reason for which something was or was not audited",
     "evidence": "series, whether anything was found or not",
     "actions": "runbook action; empty in this version",
-    "reliability": "cell of a reliability diagram of a model and class with a finding; without a "
-    "row where the history keeps no bins beside it",
+    "reliability": "cell of a reliability diagram, of the 250 models and classes with the worst "
+    "findings; none where the history has no bins beside it (`calhard measure` keeps them)",
 }
 
 SHARED = {
