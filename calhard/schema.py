@@ -14,6 +14,9 @@ import pyarrow as pa
 SCHEMA_VERSION = 1
 """Version of a published night's tables; the manifest names it."""
 
+CANONICAL = {b"calhard": b"canonical columns"}
+"""Metadata of files that calhard writes as a history: their columns have calhard's own names."""
+
 WHOLE_MODEL = "__all__"
 """The ``class_id`` of rows that describe a model as a whole."""
 

@@ -17,7 +17,7 @@ from calhard.history.convert import (
     is_text,
     value_type,
 )
-from calhard.schema import KEY_COLUMNS, OPTIONAL_COLUMNS
+from calhard.schema import CANONICAL, KEY_COLUMNS, OPTIONAL_COLUMNS
 
 VERSION = "model_version"
 KNOWN = "ingested_at"
@@ -102,6 +102,8 @@ def plan_columns(
         A required column is missing, stands twice, or has a type that holds no such values.
     """
     no_column_twice(schema)
+    if (schema.metadata or {}).items() >= CANONICAL.items():  # of calhard's own making
+        mapping = {}
     own = {name: mapping.get(name, name) for name in (*NOT_TAGS, VERSION, *metrics)}
     constants = {n: folders[own[n]] for n in (*FOLDER_KEYS, VERSION) if own[n] in folders}
     source = {

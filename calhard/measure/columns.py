@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
@@ -31,7 +31,10 @@ OPTIONAL = ("weight", "mask", EXAMPLE, VERSION)
 
 
 def plan_predictions(
-    schema: pa.Schema, mapping: Mapping[str, str], folders: Mapping[str, str]
+    schema: pa.Schema,
+    mapping: Mapping[str, str],
+    folders: Mapping[str, str],
+    wanted: Sequence[str] | None = None,
 ) -> ColumnPlan:
     """Return where a file of predictions holds what is measured.
 
@@ -42,6 +45,7 @@ def plan_predictions(
     ----------
     mapping : canonical name to the name in the input, for those that differ
     folders : columns that the file's path carries, by their names in the input
+    wanted : the tags to keep; all by default
 
     Raises
     ------
@@ -55,8 +59,12 @@ def plan_predictions(
     source |= {n: own[n] for n in OPTIONAL if n not in constants and own[n] in schema.names}
     check_types(schema, source, _fits)
     taken = {*own, *own.values(), *MEASURED}
-    constants |= {name: value for name, value in folders.items() if name not in taken}
-    tags = [f.name for f in schema if is_text(f.type) and f.name not in taken]
+
+    def is_tag(name: str) -> bool:
+        return name not in taken and (wanted is None or name in wanted)
+
+    constants |= {name: value for name, value in folders.items() if is_tag(name)}
+    tags = [f.name for f in schema if is_text(f.type) and is_tag(f.name)]
     source |= {tag: tag for tag in tags if tag not in constants}
     version = [VERSION] if VERSION in source or VERSION in constants else []
     extra = [name for name in constants if name not in (*FOLDER_KEYS, VERSION)]

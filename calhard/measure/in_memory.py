@@ -57,7 +57,7 @@ def period_history(
     settings = Settings(Period.parse(period), plan)
     keys, account = Keys(), RowAccount()
     try:
-        columns = plan_predictions(predictions.schema, plan.columns, {})
+        columns = plan_predictions(predictions.schema, plan.columns, {}, plan.measure.tags)
         parts, first = [], 0
         for batch in predictions.to_batches(BATCH_ROWS):
             found = Predicted(batch, columns, NAME, first, keys, plan.windows.timezone)

@@ -56,10 +56,12 @@ class MergePart:
         InputError
             The old part is not what was written.
         """
-        schema = history_schema(self.settings.plan.measure.extras, self._tags(task))
-        old = task.old
         name, old = part_name(task.label), task.old
         bins_name = f"{BINS_FOLDER}/{name}"
+        if old is not None:
+            self._check(name, old.history)
+            self._check(bins_name, old.bins)
+        schema = history_schema(self.settings.plan.measure.extras, self._tags(task))
         before = None if old is None else old.history
         history = self._merge(task.label, name, before, self.history, schema, KEYS)
         before = None if old is None else old.bins
@@ -82,7 +84,7 @@ class MergePart:
         """Write one file; it is gone again where it is the same as the old one."""
         runs = [read_outcome(o, label) for o in outcomes if label in o.batches]
         if old is not None:
-            runs.append(self._kept(self._sound(name, old)))
+            runs.append(self._kept(self.folder / name))
         path = self.staged / name
         with TableSink(path, schema, compact_encodings(schema)) as sink:
             for table in merged(runs, keys, schema):
@@ -92,15 +94,14 @@ class MergePart:
             path.unlink()
         return new
 
-    def _sound(self, name: str, file: File) -> Path:
-        """Return the path of an old file that is as it was written."""
+    def _check(self, name: str, file: File) -> None:
+        """Refuse an old file that is not as it was written."""
         path = self.folder / name
         if sha256_of(path) != file.sha256:
             raise InputError(
                 f"{path}: is not what was measured (its SHA-256 differs from that in {MANIFEST}); "
                 "put the file back, or measure everything anew with --force"
             )
-        return path
 
     def _kept(self, path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield an old file's rows of periods that are not measured, a row group at a time."""

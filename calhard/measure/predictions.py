@@ -87,7 +87,7 @@ class Predictions:
         def columns_of(file: HistoryFile) -> ColumnPlan:
             numbers, instants = (*NUMBERS, *FLAGS), ("timestamp",)
             schema = file_schema(filesystem, file, plan.columns, numbers, TEXTS, instants)
-            return plan_predictions(schema, plan.columns, dict(file.constants))
+            return plan_predictions(schema, plan.columns, dict(file.constants), plan.measure.tags)
 
         files = list_files(filesystem, root)
         found = readable_files(files, columns_of, plan.windows.timezone, account)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from calhard.schema import TIMESTAMP
+from calhard.schema import CANONICAL, TIMESTAMP
 
 _F, _I, _S = pa.float64(), pa.int64(), pa.string()
 KEYS = (("model_id", _S), ("class_id", _S), ("timestamp", TIMESTAMP))
@@ -66,4 +66,4 @@ def history_schema(extras: Sequence[str] = (), tags: Sequence[str] = ()) -> pa.S
         *((name, _F) for name in more),
     ]
     taken = {name for name, _ in columns}
-    return pa.schema([*columns, *((tag, _S) for tag in tags if tag not in taken)])
+    return pa.schema([*columns, *((tag, _S) for tag in tags if tag not in taken)], CANONICAL)

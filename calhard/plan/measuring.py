@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from calhard.plan.rules import Broken, refuse
 from calhard.plan.sections import Positive, Section, Share
 
+Name = Annotated[str, Field(min_length=1)]
 Extra = Literal["smooth_ece", "ecce", "spiegelhalter"]
 
 
@@ -24,6 +25,9 @@ class Measure(Section):
         "auto",
         description="the rows of class `__all__`: top label where examples can be told apart, "
         "else all classes pooled; always one of both; or none",
+    )
+    tags: Annotated[tuple[Name, ...] | None, Field(strict=False)] = Field(
+        None, description="text columns that become tags, beside model_version; all by default"
     )
     extras: Annotated[tuple[Extra, ...], Field(strict=False)] = Field(
         (), description="further statistics, each a column or more"
