@@ -22,7 +22,7 @@ class Outcomes:
     label : Array
         (N,) float64 in [0, 1]: 0 or 1, or anything in between (a soft label is an outcome's share).
     weight : Array or None
-        (N,) float64 > 0; None: all 1.
+        (N,) float64, from 1e−100 to 1e100, so that squares can be summed; None: all 1.
     offsets : Array
         (G + 1,) int64 from 0 to N, ascending; group g is rows ``offsets[g]`` to
         ``offsets[g + 1] - 1``. A group may be empty; its results are NaN.

@@ -88,7 +88,7 @@ def test_means_are_in_the_range_of_probabilities(name, o):
 
 
 @BOTH
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(o=fleets(max_rows=60))
 def test_a_groups_bins_do_not_depend_on_its_neighbours_bit_for_bit(name, o):
     def one_per_group(bins):
@@ -99,7 +99,7 @@ def test_a_groups_bins_do_not_depend_on_its_neighbours_bit_for_bit(name, o):
 
 
 @BOTH
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(o=fleets(max_rows=60))
 def test_the_array_standard_is_enough(name, o):
     # a gap may cancel: its rounding is that of its terms

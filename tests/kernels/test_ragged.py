@@ -7,7 +7,7 @@ import math
 import array_api_strict as strict
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calhard_kernels.ragged import (
@@ -56,6 +56,7 @@ def test_a_segment_sums_to_its_own_values(asarray, drawn):
 
 
 @LIBRARIES
+@settings(max_examples=50)
 @given(segments())
 def test_a_segments_largest_value_is_at_least_0(asarray, drawn):
     values, start, stop = drawn
@@ -65,6 +66,7 @@ def test_a_segments_largest_value_is_at_least_0(asarray, drawn):
 
 
 @LIBRARIES
+@settings(max_examples=30)
 @given(segments())
 def test_a_sum_does_not_depend_on_the_rows_around_it_bit_for_bit(asarray, drawn):
     values, start, stop = drawn
