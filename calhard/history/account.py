@@ -31,7 +31,7 @@ class Example:
         return ": ".join(part for part in (place, self.detail) if part)
 
 
-DAMAGED = "write the file again, or move it out of the history"
+DAMAGED = "write the file again, or move it out of the folder"
 
 
 REMEDIES = {

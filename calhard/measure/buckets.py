@@ -14,7 +14,8 @@ from calhard.measure.manifest import labels_of
 from calhard.measure.measured import measure_rows
 from calhard.measure.rows import PredictionRows, concatenate
 from calhard.measure.settings import Settings
-from calhard.measure.spill import Shape, SpillReader
+from calhard.measure.spill import Shape
+from calhard.measure.spilled import SpillReader
 from calhard.measure.tally import numbers_of
 from calhard.store import disk
 

@@ -15,10 +15,11 @@ from calhard.measure.buckets import slots_for
 from calhard.measure.changes import Stamp, Survey
 from calhard.measure.manifest import Manifest
 from calhard.measure.periods import Period
+from calhard.measure.pieces import ScatterTask, plan_scatter
 from calhard.measure.predictions import PredictionReading, Predictions
 from calhard.measure.spill import Shape, Spill
 from calhard.measure.tally import Tally
-from calhard.measure.tasks import Scatter, Scattered, ScatterTask, Wanted, plan_scatter
+from calhard.measure.tasks import Scatter, Scattered, Wanted
 
 Result = TypeVar("Result")
 

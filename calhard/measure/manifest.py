@@ -188,6 +188,11 @@ class Manifest:
             "anew into another folder, or use the calhard that wrote it"
         )
 
+    def numbers(self) -> Ints:
+        """Return the numbers of all periods that were measured, ascending."""
+        found = [source.measured.number for source in self.sources.values()]
+        return np.unique(np.concatenate([np.zeros(0, np.int64), *found]))
+
     def labelled(self) -> Manifest:
         """Return the same with the sources of every part."""
         sources: dict[str, list[str]] = {name: [] for name in self.parts}

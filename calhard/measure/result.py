@@ -74,6 +74,8 @@ class MeasureReport:
     kept: tuple[Kept, ...] = ()
     kept_periods: int = 0
     """Periods that stay as they are since rows that they were measured from are gone."""
+    dropped: tuple[int, ...] = ()
+    """Numbers of periods that a forced run left out since no row of them is there any more."""
 
     @property
     def idle(self) -> bool:
@@ -120,6 +122,7 @@ class MeasureReport:
             "written": list(self.written),
             "kept": [self._kept(kept) for kept in self.kept],
             "kept_periods": self.kept_periods,
+            "dropped_periods": len(self.dropped),
             "refused": [row for row in self.account.coverage() if row["outcome"] == "rejected"],
             "coverage": {"share": self.coverage, "bound": self.coverage_bound},
             "exit_code": self.exit_code,

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 
 from calhard.history.account import REMEDIES
+from calhard.measure.changes import Kept
 from calhard.measure.manifest import period_text
 from calhard.measure.result import UNUSED, MeasureReport
 from calhard.measure.rules import UNUSED as STATES
@@ -30,7 +31,13 @@ def report_lines(report: MeasureReport) -> list[str]:
 
 def alarming_lines(report: MeasureReport) -> list[str]:
     """Return what was left out of the history and why."""
-    return [*_unused(report), *_refused(report), *_kept(report), *_older(report)]
+    return [
+        *_unused(report),
+        *_refused(report),
+        *_kept(report),
+        *_dropped(report),
+        *_older(report),
+    ]
 
 
 def _line(head: str, text: str) -> str:
@@ -96,8 +103,7 @@ def _kept(report: MeasureReport) -> Iterator[str]:
         yield _line(
             "kept",
             f"{period_text(report.period, kept.number)}: as it was measured from {kept.before:,} "
-            f"rows; {kept.now:,} are there now, {names}{more} lacks some — --force measures it "
-            "from what is there",
+            f"rows; {kept.now:,} are there now, {names}{more} lacks some — {_remedy(report, kept)}",
         )
     if len(report.kept) > MOST:
         yield _line("", f"and {len(report.kept) - MOST:,} more periods")
@@ -108,6 +114,25 @@ def _kept(report: MeasureReport) -> Iterator[str]:
             f"{vanished:,} file{_s(vanished)} since the last run, such as "
             f"{_name(report.files.vanished[0])}; what was measured from them stays, unless other "
             "files hold as many rows of the same period",
+        )
+
+
+def _remedy(report: MeasureReport, kept: Kept) -> str:
+    if report.period.rows is not None:
+        return "--force measures all from what is there"
+    start = period_text(report.period, kept.number)
+    return f"--since {start} --force measures it and all later ones from what is there"
+
+
+def _dropped(report: MeasureReport) -> Iterator[str]:
+    """Forced runs alone drop periods."""
+    dropped = report.dropped
+    if dropped:
+        first, last = (period_text(report.period, n) for n in (dropped[0], dropped[-1]))
+        yield _line(
+            "dropped",
+            f"{len(dropped):,} period{_s(len(dropped))} ({first} to {last}), of which no row is "
+            "there any more",
         )
 
 

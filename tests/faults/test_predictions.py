@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from calhard.measure import tasks
+from calhard.measure import pieces
 from tests.history.test_names import raw_names
 from tests.measure.logs import MANIFEST, content, measure, predictions, rows_of, write
 from tests.measure.test_names import HOSTILE, SOUND
@@ -53,7 +53,7 @@ def broken_at_its_end(path, table):
 def test_files_that_are_bad_in_any_way_leave_the_history_of_the_others(
     task_rows, log, sound, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(tasks, "TASK_ROWS", task_rows)
+    monkeypatch.setattr(pieces, "TASK_ROWS", task_rows)
     other = predictions(seed=7, models=("c", "d"))
     home = write(tmp_path / "log", good=log, whole=other)
     whole = (home / "whole.parquet").read_bytes()

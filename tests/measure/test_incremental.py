@@ -189,7 +189,7 @@ def test_a_period_that_lost_rows_and_changes_stays_as_it_is_and_says_so(days, tm
     again = measure(tmp_path / "log", tmp_path / "history")
     assert again.idle, "told once, not every night"
     forced = measure(tmp_path / "log", tmp_path / "history", force=True, since="2026-04-28")
-    assert len(forced.periods) == 2
+    assert (len(forced.periods), forced.dropped) == (2, ())
     assert "a.parquet" not in sources(tmp_path / "history")
     left = rows_of(tmp_path / "history")
     found = sum(r["total_samples"] for k, r in left.items() if k[1:] == ("__all__", "04-28"))
@@ -339,7 +339,7 @@ def test_force_measures_everything_from_what_is_there(daily, days, tmp_path):
     for i in range(3):
         (daily / f"d{i}.parquet").unlink()
     report = measure(daily, tmp_path / "history", force=True)
-    assert len(report.periods) == 2
+    assert (len(report.periods), len(report.dropped)) == (2, 3)
     assert sorted(content(tmp_path / "history")) == ["2026-05.parquet", "_bins/2026-05.parquet"]
     assert set(sources(tmp_path / "history")) == {"d3.parquet", "d4.parquet"}
     fresh = tmp_path / "fresh"

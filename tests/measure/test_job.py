@@ -10,7 +10,7 @@ import pytest
 
 from calhard.errors import ConfigError, InputError
 from calhard.history import History
-from calhard.measure import buckets, spill, tasks
+from calhard.measure import buckets, pieces, spill
 from calhard.measure.in_memory import period_history
 from calhard.measure.run import measure_history
 from calhard.plan import AuditPlan
@@ -88,11 +88,11 @@ def test_the_split_over_files_and_row_groups_makes_no_difference(log, sound, tmp
 def test_buckets_pieces_and_batches_of_any_size_make_no_difference(
     log, sound, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(tasks, "TASK_ROWS", 150)
+    monkeypatch.setattr(pieces, "TASK_ROWS", 150)
     monkeypatch.setattr(spill, "SPILL_ROWS", 60)
     monkeypatch.setattr(buckets, "SLOT_ROWS", 40)
     monkeypatch.setattr(buckets, "CHUNK_ROWS", 3)
-    monkeypatch.setattr("calhard.measure.run.BUCKET_ROWS", 100)
+    monkeypatch.setattr("calhard.measure.job.BUCKET_ROWS", 100)
     (tmp_path / "log").mkdir()
     pq.write_table(shuffled(log), tmp_path / "log" / "all.parquet", row_group_size=50)
     stages = []
@@ -111,19 +111,19 @@ def test_buckets_pieces_and_batches_of_any_size_make_no_difference(
 def test_workers_make_no_difference(log, sound, tmp_path, monkeypatch):
     for name, day in enumerate(days_of(shuffled(log))):
         write(tmp_path / "log", **{f"d{name}": day})
-    monkeypatch.setattr(tasks, "TASK_FILES", 1)
+    monkeypatch.setattr(pieces, "TASK_FILES", 1)
     monkeypatch.setattr(buckets, "SLOT_ROWS", 100)
-    monkeypatch.setattr("calhard.measure.run.BUCKET_ROWS", 300)
-    monkeypatch.setattr("calhard.measure.run.SMALL", 0)
+    monkeypatch.setattr("calhard.measure.job.BUCKET_ROWS", 300)
+    monkeypatch.setattr("calhard.measure.job.SMALL", 0)
     measure(tmp_path / "log", tmp_path / "history", workers=2)
     assert content(tmp_path / "history") == sound
 
 
 def test_a_worker_that_is_killed_at_its_work_makes_no_difference(log, sound, tmp_path, monkeypatch):
-    monkeypatch.setattr(tasks, "TASK_FILES", 1)
+    monkeypatch.setattr(pieces, "TASK_FILES", 1)
     monkeypatch.setattr(buckets, "SLOT_ROWS", 300)
-    monkeypatch.setattr("calhard.measure.run.BUCKET_ROWS", 600)
-    monkeypatch.setattr("calhard.measure.run.SMALL", 0)
+    monkeypatch.setattr("calhard.measure.job.BUCKET_ROWS", 600)
+    monkeypatch.setattr("calhard.measure.job.SMALL", 0)
     for name, day in enumerate(days_of(log)):
         write(tmp_path / "log", **{f"d{name}": day})
     (tmp_path / "died").mkdir()
@@ -225,7 +225,7 @@ def test_a_row_becomes_known_when_its_period_ends_and_the_audit_reads_the_histor
 
 
 def test_a_damaged_file_is_refused_whole_and_the_others_are_measured(log, tmp_path, monkeypatch):
-    monkeypatch.setattr(tasks, "TASK_ROWS", 100)
+    monkeypatch.setattr(pieces, "TASK_ROWS", 100)
     first, *rest = days_of(log)
     folder = write(tmp_path / "log", good=pa.concat_tables(rest))
     pq.write_table(first, folder / "bad.parquet", row_group_size=50, write_page_checksum=True)

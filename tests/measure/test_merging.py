@@ -9,7 +9,8 @@ from calhard.history.ids import Keys
 from calhard.measure.merging import merged
 from calhard.measure.periods import Period
 from calhard.measure.rows import NO_EXAMPLE, PredictionRows
-from calhard.measure.spill import Shape, SpillReader, SpillWriter, bucketed, slot_of
+from calhard.measure.spill import Shape, SpillWriter, slot_of
+from calhard.measure.spilled import SpillReader, bucketed
 
 SCHEMA = pa.schema([("a", pa.string()), ("t", pa.int64()), ("v", pa.float64())])
 NAMES = st.sampled_from(["", "a", "é", "z", "\U0001f600", "\uffff"])
