@@ -19,9 +19,9 @@ from calhard.measure import period_history
 SAMPLE = Path(__file__).parent / "data" / "forecasts-sample.parquet"
 SHOWN = ("aece", "clamp_rate")
 NIGHTS = (
-    ("the last week of baseball's season; basketball's is over", "2022-10-01", ()),
-    ("the same night, basketball listed as retired", "2022-10-01", ("nba_*", "nhl_*", "march_*")),
-    ("after the last game of college football: every rank is known", "2023-01-10", ("n*", "m*")),
+    ("the last week of baseball's season; basketball's is over", "2022-10-02", ()),
+    ("the same night, basketball listed as retired", "2022-10-02", ("nba_*", "nhl_*", "march_*")),
+    ("after the last game of college football: every rank is known", "2023-01-11", ("n*", "m*")),
 )
 
 
@@ -45,7 +45,7 @@ def show(report: calhard.AuditReport) -> None:
         if row["window"] == "week"
     }
     for row in report.evidence.to_pylist():
-        if row["metric"] in SHOWN:
+        if row["metric"] in SHOWN and row["class_id"] != "__all__":
             key = (row["model_id"], row["class_id"], row["metric"])
             print(f"   {' / '.join(key)}: {told(row, broken.get(key))}")
 

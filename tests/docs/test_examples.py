@@ -164,6 +164,27 @@ def test_the_sample_is_small_sound_and_attributed():
 
 @pytest.mark.real
 @with_real_data
+def test_the_table_of_all_forecasts_is_what_the_example_prints_of_the_full_data():
+    page = (EXAMPLES.parent / "docs" / "worked-example.md").read_text(encoding="utf-8")
+    done = run("which_are_calibrated.py", REAL)
+    assert done.returncode == 0, done.stderr
+    assert f"```text\n{done.stdout}```" in page
+
+
+def test_errors_by_years_are_larger_where_rows_share_an_outcome_and_alike_for_games():
+    done = run("which_are_calibrated.py")
+    assert done.returncode == 0, done.stderr
+    ratio = {}
+    for line in done.stdout.splitlines()[1:]:
+        name, rest = line.split(" / ")
+        by_rows, by_years = (float(word) for word in rest.split()[4:6])
+        ratio.setdefault(name, []).append(by_years / by_rows)
+    assert all(r < 2 for r in ratio["mlb_games"] + ratio["nba_games"])
+    assert all(r > 2 for r in ratio["college_football_playoff"])
+
+
+@pytest.mark.real
+@with_real_data
 def test_the_sample_is_a_part_of_the_published_data_with_no_value_changed():
     sample, whole = pq.read_table(SAMPLE), pq.read_table(REAL)
     schema = sample.schema
