@@ -41,7 +41,8 @@ def audit(
     out : path
         Folder of the nights; created if need be.
     as_of : ISO text or datetime, optional
-        The audit's moment; naive ones are UTC. The newest timestamp of the history by default.
+        The audit's moment; naive ones are UTC. By default the newest timestamp of
+        the history, or when its newest row became known (``ingested_at``).
     baseline : path or URI, optional
         Pinned baselines that drift is measured against; see `calhard.history.read_baseline`.
     force : bool

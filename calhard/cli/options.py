@@ -26,7 +26,8 @@ fleet = click.option("--fleet", help="Name of the fleet in reports (overrides th
 as_of = click.option(
     "--as-of",
     metavar="ISO",
-    help="The audit's moment, such as 2026-05-31T00:00Z; the newest timestamp by default.",
+    help="The audit's moment, such as 2026-05-31T00:00Z; by default when the newest row "
+    "became known: its timestamp, or its ingested_at.",
 )
 FOLDER = click.Path(path_type=Path, file_okay=False)
 out_argument = click.argument("out", type=FOLDER)
