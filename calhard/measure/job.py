@@ -26,10 +26,13 @@ from calhard.measure.settings import Settings
 from calhard.measure.spilled import bucketed
 from calhard.measure.tasks import Wanted
 from calhard.report.names import display_name
+from calhard.schema import MICROSECONDS_PER_DAY
 from calhard.store import disk
 
 SMALL = 2**18
 """Rows of history and bins that are put in order here: workers would take longer to start."""
+FUTURE = "timestamp in the future"
+WEEK_NS = 7 * MICROSECONDS_PER_DAY * 1_000
 READ_COLUMNS = (
     *("model_id", "class_id", "timestamp", "score", "label", "weight", "mask", "example_id"),
     "model_version",
@@ -111,12 +114,9 @@ class Job:
         self, numbers: Ints, measured: Sequence[MeasuredBucket]
     ) -> tuple[dict[str, Part], list[str]]:
         """Write the parts that hold some periods; return all parts, and which of them are new."""
-        parts = dict(self.before.parts)
-        outcomes = {label for m in measured for label in m.history.batches}
-        touched = {*outcomes, *part_labels(self.settings.period, numbers)}
-        if len(numbers) and self.settings.period.rows is not None:
-            touched |= parts.keys()
-        tasks = [MergeTask(label, parts.get(label)) for label in sorted(touched)]
+        old = self.before.parts
+        parts = dict(old)
+        tasks = [MergeTask(label, old.get(label)) for label in self._touched(numbers, measured)]
         merge = MergePart(
             self.settings,
             self.folder.path,
@@ -125,23 +125,24 @@ class Job:
             tuple(m.bins for m in measured),
             numbers,
         )
-        size = sum(part.history.rows + part.bins.rows for part in parts.values())
-        size += sum(m.rows for m in measured)
+        size = sum(m.rows for m in measured)
+        size += sum(t.old.history.rows + t.old.bins.rows for t in tasks if t.old is not None)
         engine = self.engine if size > SMALL else LocalEngine(1)
-        results = engine.map(merge, tasks)
-        for task, part in zip(
-            tasks, told(results, "merge", [0] * len(tasks), self.progress), strict=True
-        ):
+        results = told(engine.map(merge, tasks), "merge", [0] * len(tasks), self.progress)
+        for task, part in zip(tasks, results, strict=True):
             parts.pop(task.label, None)
             if part is not None:
                 parts[task.label] = part
-        same = self.before.parts
-        written = [
-            label
-            for label in sorted(touched)
-            if label not in parts or label not in same or not parts[label].is_as(same[label])
-        ]
-        return parts, [label for label in written if label in parts or label in same]
+        other = {*parts, *old} - {n for n, p in parts.items() if n in old and p.is_as(old[n])}
+        return parts, sorted(other)
+
+    def _touched(self, numbers: Ints, measured: Sequence[MeasuredBucket]) -> list[str]:
+        """Labels of the parts that hold some periods, or held them."""
+        found = {label for m in measured for label in m.history.batches}
+        found |= set(part_labels(self.settings.period, numbers))
+        if len(numbers) and self.settings.period.rows is not None:
+            found |= self.before.parts.keys()
+        return sorted(found)
 
     def _manifest(self, numbers: Ints, parts: Mapping[str, Part]) -> Manifest:
         """Return what the history is measured from, and its parts."""
@@ -149,7 +150,7 @@ class Job:
             self.tallies,
             numbers,
             {name: account.rejected for name, account in self.intake.account.items()},
-            self._partial(),
+            [*self._partial(), *self._early()],
         )
         settings = manifest_settings(self.settings)
         return Manifest(self.settings.period, settings, sources, parts).labelled()
@@ -168,6 +169,19 @@ class Job:
             if known or name in self.intake.older:
                 found.append(name)
         return found
+
+    def _early(self) -> list[str]:
+        """Files some rows of which lay in the future, and may not any more when it is late enough.
+
+        Those that nobody has written to for a week hold a wrong clock's rows for good.
+        """
+        written_ns = self.intake.reading.latest_us * 1_000 - WEEK_NS
+        there = self.tallies.survey.there
+        return [
+            name
+            for name, account in self.intake.account.items()
+            if ("rejected", FUTURE) in account.counts and there[name].modified_ns > written_ns
+        ]
 
     def _report(
         self,

@@ -44,8 +44,9 @@ class Source:
     """A file of predictions: what it held when it was looked at, and what was measured from it.
 
     ``holds`` and ``measured`` differ where periods stayed as they were measured before.
-    ``complete`` is false where older rows were passed over (``--since``): the next run looks
-    again. ``gone`` files are no longer there, but periods that were measured from them are.
+    ``complete`` is false where older rows were passed over (``--since``), or rows were too early
+    for the clock: the next run looks again. ``gone`` files are no longer there, but periods that
+    were measured from them are.
     """
 
     name: str

@@ -284,6 +284,27 @@ def test_a_shared_period_stays_when_an_unchanged_log_breaks(days, tmp_path):
     assert set(before) == set(content(tmp_path / "history"))
 
 
+def test_rows_that_were_too_early_are_measured_once_the_clock_has_come_to_them(tmp_path):
+    log = write(tmp_path / "log", all=predictions(days=2))
+    noon = float((START + np.timedelta64(36, "h")).astype(np.int64)) / 1e6
+    os.utime(log / "all.parquet", (noon, noon))
+    early = measure(log, tmp_path / "history", clock=lambda: noon)
+    assert early.account.rejected > 0
+    late = measure(log, tmp_path / "history", clock=lambda: noon + 43_200)
+    assert (late.account.rejected, late.used) == (0, 2 * 240)
+    assert measure(log, tmp_path / "history", clock=lambda: noon + 43_200).idle
+    measure(log, tmp_path / "whole")
+    assert content(tmp_path / "history") == content(tmp_path / "whole")
+
+
+def test_rows_of_a_wrong_clock_are_not_looked_at_for_ever(tmp_path):
+    log = write(tmp_path / "log", all=predictions(days=2))
+    noon = float((START + np.timedelta64(36, "h")).astype(np.int64)) / 1e6
+    os.utime(log / "all.parquet", (noon - 8 * 86_400, noon - 8 * 86_400))
+    assert measure(log, tmp_path / "history", clock=lambda: noon).account.rejected > 0
+    assert measure(log, tmp_path / "history", clock=lambda: noon).idle
+
+
 # --- since and force --------------------------------------------------------------------------
 
 
