@@ -22,11 +22,12 @@ by their information): what is left to go is of the order of its square."""
 SLACK = 1e-12
 """Share of the log-likelihood that rounding may take without a step being halved."""
 
-SMALLEST_PART, LARGEST_PART = 1e-3, 0.5
+SMALLEST_PART, LARGEST_PART = 1e-9, 0.5
 """Bounds of the part to which a step that lowers the likelihood is cut."""
 
-LARGEST_ETA = 300.0
-"""Beyond, a probability is 0 or 1 for every purpose, and its products would underflow."""
+LARGEST_ETA = 80.0
+"""|η| counts as no more where p is computed: rows beyond say nothing, and a step that only they ask
+for, and that goes much too far, is not too far to come back from."""
 
 FLATTEST = 1e-14
 """Least share of Σ h x² that the scatter of x is taken for: a step stays finite."""

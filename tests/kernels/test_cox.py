@@ -240,11 +240,12 @@ def test_no_rows_at_all(groups):
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-@pytest.mark.parametrize("overlap", [0.1, 1e-3, 1e-6, 1e-9, 1e-12])
+@pytest.mark.parametrize("overlap", [1e-2, 1e-3, 1e-6, 1e-9, 1e-12])
 def test_nearly_separated_classes_have_a_steep_finite_line(overlap, sign):
-    # negatives at −2 and ½ + overlap/2, positives at ½ − overlap/2 and 3
-    x = np.array([-2.0, 0.5 - overlap / 2, 0.5 + overlap / 2, 3.0])
-    label = np.array([0.0, 1.0, 0.0, 1.0])
+    # negatives at −2 and ½ + overlap/2, positives at ½ − overlap/2 and 3; and, too far away to
+    # matter but for the mean of x, fifty negatives at −12
+    x = np.array([-2.0, 0.5 - overlap / 2, 0.5 + overlap / 2, 3.0, *[-12.0] * 50])
+    label = np.array([0.0, 1.0, 0.0, 1.0, *[0.0] * 50])
     slope, intercept, slope_error, _ = one(expit(x), label if sign > 0 else 1.0 - label)
     # By symmetry about ½, f(b) = 5/(1 + e^{5b/2}) = overlap/(1 + e^{−b overlap/2}): the far rows
     # ask for a steeper line, the near ones for a flatter one.
@@ -258,12 +259,32 @@ def test_nearly_separated_classes_have_a_steep_finite_line(overlap, sign):
     assert slope_error > slope / 10
 
 
-def test_certainty_that_is_often_wrong_does_not_overshoot():
+def test_certainty_that_is_often_wrong_does_not_overshoot(monkeypatch):
     rng = np.random.default_rng(6)
     score = rng.choice([0.0, 1.0], 2000)
+    monkeypatch.setattr(logistic, "MOST_PASSES", 5)  # the best constant is near the best line
     slope, intercept, slope_error, _ = one(score, rng.integers(0, 2, 2000))
     assert abs(slope) < 4 * slope_error < 0.03
     assert abs(intercept) < 0.2
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [(-2.0, 0, 4480.0), (0.0, 1, 3.24), (1.0, 0, 4.4e-4)],
+        [(-0.6, 0, 0.014), (-0.2, 1, 3e-5), (-0.04, 0, 3.8), (2.7, 1, 1.5e-3)],
+        [(-1.1, 1, 1.9), (-0.2, 0, 8515.0), (0.2, 0, 8e-3), (1.0, 1, 1e-4), (1.4, 0, 5e-4)],
+    ],
+)
+def test_a_step_that_goes_much_too_far_is_taken_back(rows):
+    x, label, weight = np.array(rows).T
+    slope, intercept, *_ = one(expit(x), label, weight)
+    eta = intercept + slope * x
+    residual = weight * (label * expit(-eta) - (1.0 - label) * expit(eta))
+    size = np.sum(np.abs(residual))
+    assert size > 1e-5
+    assert abs(np.sum(residual)) < 1e-9 * size
+    assert abs(np.sum(residual * x)) < 1e-9 * size
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1e-12, 1e-6, 1e-2, 1.0, 3.0]))

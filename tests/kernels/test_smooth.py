@@ -152,6 +152,17 @@ def test_no_group_sees_another_within_or_beyond_its_block():
         assert smooth_ece(fleet(rows[:height])).tobytes() == together[:height].tobytes()
 
 
+def test_few_steps_suffice(monkeypatch):
+    rng = np.random.default_rng(55)
+    groups = [
+        list(zip(rng.random(n), rng.integers(0, 2, n), strict=True))
+        for n in rng.integers(2, 99, 64)
+    ]
+    usual = smooth_ece(fleet(groups))
+    monkeypatch.setattr(smooth, "MOST_STEPS", 14)
+    np.testing.assert_array_equal(smooth_ece(fleet(groups)), usual)
+
+
 def test_no_groups_at_all():
     assert smooth_ece(fleet([], weighted=False)).shape == (0,)
 
