@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 import calhard.measure.tasks  # noqa: F401  # what a worker imports counts with the imports
 from benchmarks.memory import Watch, peak
-from calhard.cli.progress import progress
+from calhard.cli.progress import MEASURE, progress
 from calhard.engines import LocalEngine
 from calhard.measure.run import measure_history
 from calhard.plan import AuditPlan
@@ -33,7 +33,7 @@ def main() -> None:
     watch = Watch()
     watch.start()
     start = time.perf_counter()
-    with progress(quiet=False) as show:
+    with progress(quiet=False, stages=MEASURE, unit="tasks") as show:
 
         def tell(stage: str, done: int, total: int, rows: int) -> None:
             nonlocal told
