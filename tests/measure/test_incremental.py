@@ -440,3 +440,68 @@ def test_any_sequence_of_changes_ends_as_measured_at_once(tmp_path):
     measure(tmp_path / "log", tmp_path / "whole")
     assert content(tmp_path / "history") == content(tmp_path / "whole")
     assert pc.min(log["timestamp"]).as_py().date() == START.astype("M8[D]").astype(object)
+
+
+class Rule:
+    """What a history must hold, told by tables of rows instead of counts and stamps."""
+
+    def __init__(self):
+        self.seen, self.measured = {}, {}
+
+    def run(self, files, written):
+        """Note a run that finds ``files``, of which some were written since the last one."""
+        touched = set()
+        for name in written & files.keys():
+            for table in (files[name], self.seen.get(name)):
+                touched |= set() if table is None else set(by_day(table))
+            touched |= {day for day, names in self.measured.items() if name in names}
+        for day in touched:
+            now = {n: by_day(t)[day] for n, t in files.items() if day in by_day(t)}
+            before = self.measured.get(day, {})
+            if count(now) >= count(before):
+                self.measured[day] = now
+        self.seen = dict(files)
+
+    def rows(self):
+        """Return the rows from which all periods are measured."""
+        return pa.concat_tables(t for names in self.measured.values() for t in names.values())
+
+
+def by_day(table):
+    days = np.unique(table["timestamp"].to_numpy().astype("M8[D]")).tolist()
+    stamps = table["timestamp"].to_numpy().astype("M8[D]")
+    return {day: table.filter(pa.array(stamps == np.datetime64(day))) for day in days}
+
+
+def count(names):
+    return sum(table.num_rows for table in names.values())
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_whatever_files_come_change_and_go_no_period_is_measured_from_fewer_rows(tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    log = predictions(days=4, rows=6, start=np.datetime64("2026-04-29", "us"))
+    rule, files, written = Rule(), {}, set()
+    kept = 0
+    for step in range(10):
+        for _ in range(int(rng.integers(1, 3))):
+            name = f"f{rng.integers(4)}"
+            if rng.uniform() < 0.3 and len(files) > 1 and name in files:
+                del files[name]
+                (tmp_path / "log" / f"{name}.parquet").unlink()
+            else:
+                first, share = rng.integers(4), rng.uniform(0.2, 1.0)
+                chosen = log.slice(int(first * log.num_rows / 4), log.num_rows // 2)
+                files[name] = chosen.take(np.flatnonzero(rng.uniform(size=chosen.num_rows) < share))
+                write(tmp_path / "log", **{name: files[name]})
+                os.utime(tmp_path / "log" / f"{name}.parquet", ns=(step, int(rng.integers(2**60))))
+                written.add(name)
+        rule.run(files, written)
+        written = set()
+        report = measure(tmp_path / "log", tmp_path / "history")
+        kept += len(report.kept)
+        expected = write(tmp_path / f"log{step}", all=rule.rows())
+        measure(expected, tmp_path / f"history{step}")
+        assert content(tmp_path / "history") == content(tmp_path / f"history{step}")
+        assert measure(tmp_path / "log", tmp_path / "history").periods == ()
+    assert kept > 0
