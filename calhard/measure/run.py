@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
@@ -116,9 +117,10 @@ def _extent(period: Period, since: str | datetime | None, *, force: bool) -> Ext
 def _check_apart(source: str | os.PathLike[str], history: str | os.PathLike[str]) -> None:
     """Refuse a history among the predictions: the next run would read it as such."""
     text = os.fspath(source)
-    if "://" in text:
+    path = unquote(urlsplit(text).path) if text.startswith("file://") else text
+    if "://" in path:
         return
-    there, here = Path(text).resolve(), Path(history).resolve()
+    there, here = Path(path).resolve(), Path(history).resolve()
     if here == there or (
         there in here.parents
         and not any(p.startswith(("_", ".")) for p in here.relative_to(there).parts)

@@ -62,8 +62,9 @@ def test_files_that_begin_with_an_underscore_or_a_dot_are_let_be(measured):
 @pytest.mark.parametrize("where", [".", "history", "deep/history"])
 def test_a_history_among_the_predictions_is_refused(tmp_path, where):
     write(tmp_path / "log", all=predictions(days=1))
-    with pytest.raises(ConfigError, match="lies among the predictions"):
-        measure(tmp_path / "log", tmp_path / "log" / where)
+    for source in (tmp_path / "log", (tmp_path / "log").as_uri()):
+        with pytest.raises(ConfigError, match="lies among the predictions"):
+            measure(source, tmp_path / "log" / where)
     assert sorted(p.name for p in (tmp_path / "log").iterdir()) == ["all.parquet"]
 
 
@@ -164,6 +165,23 @@ def test_a_decided_commit_is_finished_though_its_sources_are_gone_by_then(
     report = measure(log, history)
     assert report.files.vanished == ("c.parquet",)
     assert content(history) == content(tmp_path / "undisturbed")
+
+
+@pytest.mark.parametrize("stage", ["scatter", "measure", "merge"])
+def test_an_interrupt_leaves_the_history_as_it_was_and_nothing_staged(measured, stage):
+    log, history = measured
+    before = content(history, manifest=True)
+    write(log, c=days_of(predictions(rows=20))[4])
+
+    def interrupt(now, done, total, rows):
+        if now == stage:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        measure(log, history, progress=interrupt)
+    assert content(history, manifest=True) == before
+    assert not (history / STAGING).exists()
+    assert len(measure(log, history).periods) == 1
 
 
 def test_a_foreign_file_is_never_removed_by_a_forced_run(measured):
