@@ -121,7 +121,7 @@ class Tallies:
         """Return the files to read first: without them nobody knows what to measure."""
         survey, lowest = self.survey, self.extent.lowest
         if lowest is None:
-            return [n for n in survey.there if n in {*survey.new, *survey.changed}]
+            return [*survey.new, *survey.changed]
         idle = {n for n in survey.unchanged if not len(survey.before[n].holds.since(lowest).number)}
         return [name for name in survey.there if name not in idle]
 
