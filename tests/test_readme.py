@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,7 @@ def blocks(language):
 def folder(tmp_path_factory):
     """A folder in which the README's commands have been run, and what they said."""
     place = tmp_path_factory.mktemp("readme")
+    shutil.copytree(ROOT / "examples", place / "examples")
     said = {}
     for line in "".join(blocks("console")).splitlines():
         said[line] = typed(line, place)
