@@ -34,4 +34,4 @@ class NightInProgress(InProgress):
 
 
 class HistoryInProgress(InProgress):
-    """Someone else is measuring into this history right now."""
+    """Someone else is writing this history right now."""

@@ -16,6 +16,7 @@ COMMANDS = {
     "simulate": "write a synthetic fleet with known faults",
     "measure": "turn predictions with their outcomes into a history",
     "check": "say what an audit would cover and reject",
+    "prepare": "rewrite a history as sorted Parquet, and append to it",
     "audit": "audit one night of a fleet",
     "report": "print a published night's reports again",
     "explain": "the evidence behind a verdict, in words and a plot",

@@ -21,6 +21,7 @@ AUDIT = {
     "series": "keeping series",
 }
 MEASURE = {"scatter": "reading", "measure": "measuring", "merge": "writing"}
+PREPARE = {"sample": "sampling", "scatter": "reading", "write": "writing"}
 """What stages are called, in their order."""
 
 

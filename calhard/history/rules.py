@@ -102,12 +102,9 @@ class CheckedBatch:
 
     def _rules(self, span: Span) -> list[tuple[str, str, str, Bools]]:
         """(outcome, reason, column, rows), the worst first."""
-        rules = [
-            ("rejected", reason, column, found)
-            for column, reason, found in self.pairs.refused(*self.names)
-        ]
+        rules = self.refused_ids()
         if self.unknown is not None:
-            rules += self._unknown_instants()
+            rules += self.unknown_instants()
         stamp, weight = self.stamp, self.weight
         return [
             *rules,
@@ -127,7 +124,15 @@ class CheckedBatch:
         late = self.known > min(span.as_of_us, span.latest_us)
         return [("outside", "not yet known at as_of", KNOWN, late)]
 
-    def _unknown_instants(self) -> list[tuple[str, str, str, Bools]]:
+    def refused_ids(self) -> list[tuple[str, str, str, Bools]]:
+        """Return (outcome, reason, column, rows) of every fault that an id can have."""
+        return [
+            ("rejected", reason, column, found)
+            for column, reason, found in self.pairs.refused(*self.names)
+        ]
+
+    def unknown_instants(self) -> list[tuple[str, str, str, Bools]]:
+        """Return (outcome, reason, column, rows) of the ways in which an instant is none."""
         unknown: Bools = self.unknown.to_numpy(zero_copy_only=False)
         column = self.batch[self.plan.source["timestamp"]]
         null: Bools = column.is_null().to_numpy(zero_copy_only=False)

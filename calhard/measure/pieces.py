@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from typing import Protocol
 
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from calhard.history.batches import open_parquet
+from calhard.history.columns import ColumnPlan
 from calhard.history.convert import EPOCH_LIMIT
 from calhard.history.files import FAULTS, HistoryFile
 from calhard.history.footers import column_ends
-from calhard.measure.predictions import PredictionReading
 from calhard.schema import MICROSECONDS_PER_DAY
 
 TASK_ROWS = 2**20
@@ -23,6 +24,25 @@ ROW_BYTES = 40
 ZONE_MARGIN_US = 2 * MICROSECONDS_PER_DAY
 """Statistics name local times; no zone is further from UTC, and a day is for doubt."""
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+
+
+class Files(Protocol):
+    """Files and where they hold their columns."""
+
+    @property
+    def filesystem(self) -> pafs.FileSystem:
+        """Where they are."""
+        ...
+
+    @property
+    def files(self) -> tuple[HistoryFile, ...]:
+        """What they are."""
+        ...
+
+    @property
+    def plans(self) -> tuple[ColumnPlan, ...]:
+        """Their columns."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +124,7 @@ class Plan:
     skipped: frozenset[int] = frozenset()
 
 
-def plan_scatter(
-    reading: PredictionReading, sizes: Mapping[int, int], since_us: int | None = None
-) -> Plan:
+def plan_scatter(reading: Files, sizes: Mapping[int, int], since_us: int | None = None) -> Plan:
     """Return tasks that read some files, of about `TASK_ROWS` rows each.
 
     Parameters
