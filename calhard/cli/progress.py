@@ -23,6 +23,8 @@ AUDIT = {
 MEASURE = {"scatter": "reading", "measure": "measuring", "merge": "writing"}
 PREPARE = {"sample": "sampling", "scatter": "reading", "write": "writing"}
 """What stages are called, in their order."""
+RESUME = "resume"
+"""No stage: told once, where an earlier run is gone on with."""
 
 
 @contextmanager
@@ -52,6 +54,9 @@ def _bar(stages: Mapping[str, str], unit: str) -> Iterator[Tell]:
         tasks = {name: shown.add_task(text, total=None, rows=0) for name, text in stages.items()}
 
         def tell(stage: str, done: int, total: int, rows: int) -> None:
+            if stage == RESUME:
+                shown.console.print(f"resuming: {done} of {total} {unit} done", highlight=False)
+                return
             shown.update(tasks[stage], completed=done, total=total, rows=rows)
 
         yield tell
@@ -71,6 +76,9 @@ def _log(stages: Mapping[str, str], unit: str) -> Tell:
 
     def tell(stage: str, done: int, total: int, rows: int) -> None:
         nonlocal last
+        if stage == RESUME:
+            logger.info("resuming", **{unit: done, "of": total})
+            return
         now = time.monotonic()
         if now - last >= LOG_SECONDS or done == total:
             last = now

@@ -91,6 +91,7 @@ class Loop(Generic[Task, Result]):
         self._waiting = deque(root.leaves[0] for root in self._roots)
         self._tries: dict[Ticket, _Try] = {}
         self._took: list[float] = []
+        self._given_up = 0
         self._end = len(tasks)
         """Tasks from this place on are not begun any more: one before it failed."""
 
@@ -201,7 +202,7 @@ class Loop(Generic[Task, Result]):
             self._waiting.appendleft(leaf)
             return
         error = leaf.failure.error or CalhardError(f"a task failed: {leaf.failure.kind}")
-        if self.policy.quarantine:
+        if self.policy.quarantine and not self._are_too_many():
             reason = _reason(leaf.failure.kind, error)
             leaf.settled = Quarantined(leaf.task, reason, leaf.attempts, error)
         else:
@@ -219,6 +220,11 @@ class Loop(Generic[Task, Result]):
         place = leaf.root.leaves.index(leaf)
         leaf.root.leaves[place : place + 1] = parted
         self._waiting.extendleft(reversed(parted))
+
+    def _are_too_many(self) -> bool:
+        """Whether what fails is not the tasks' fault: so many fail, and hardly any is done."""
+        self._given_up += 1
+        return self._given_up > max(self.policy.quarantines, len(self._took))
 
     def _fail(self, leaf: _Leaf, error: Exception) -> None:
         leaf.settled = error

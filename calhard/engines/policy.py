@@ -27,6 +27,8 @@ class Policy:
     """Seconds after which a try counts as hung: its worker is killed, the try has failed."""
     quarantine: bool = False
     """Whether a task that failed for good is told as `Quarantined`; else its error is raised."""
+    quarantines: int = 32
+    """More of them than so, and than tasks that were done: nothing is wrong with the tasks."""
     fatal: tuple[type[Exception], ...] = (Exception,)
     """What of a task's own exceptions is raised at once; others are as good as its last crash."""
     splits: int = 64

@@ -159,10 +159,10 @@ class Processes:
         worker.kill()
         if code < 0:
             hungry = code == -signal.SIGKILL and self._killings.by_the_system()
+            perhaps = ", perhaps since memory ran out" if code == -signal.SIGKILL else ""
             told = CalhardError(
-                f"a worker process was killed ({_signal_name(-code)}), perhaps since memory "
-                "ran out; nothing was published. Try fewer workers (--workers 1), or a machine "
-                "with more memory."
+                f"a worker process was killed ({_signal_name(-code)}){perhaps}; nothing was "
+                "published. Try fewer workers (--workers 1), or a machine with more memory."
             )
             return Outcome(Kind.MEMORY if hungry else Kind.CRASH, error=told)
         told = CalhardError(

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.fs as pafs
 
@@ -21,7 +20,8 @@ from calhard.history.columns import ColumnPlan, plan_columns
 from calhard.history.convert import ColumnError
 from calhard.history.files import HistoryFile, list_files, open_source
 from calhard.history.footers import row_group_extents
-from calhard.history.ids import SOUND, Names
+from calhard.history.ids import Names
+from calhard.history.models import counted
 from calhard.history.moment import least_lag, newest_instant, no_instant
 from calhard.history.readable import file_schema, no_file, readable_files
 from calhard.history.shards import (
@@ -184,7 +184,7 @@ class History:
                     if constant is not None:
                         counts[constant] += len(column)
                     else:
-                        counts.update(_counted(Names.of(column)))
+                        counts.update(counted(Names.of(column)))
             except (pa.ArrowException, Unreadable, ColumnError):
                 continue  # the shard that reads the file tells what is wrong with it
         return counts
@@ -196,15 +196,3 @@ class History:
             size = self.filesystem.get_file_info(file.path).size
             digest.update(f"{file.name}\0{size}\0".encode())
         return digest.hexdigest()
-
-
-def _counted(names: Names) -> dict[str, int]:
-    """Rows of each usable name."""
-    index = names.index[names.index >= 0]
-    rows = np.bincount(index, minlength=len(names.words)).tolist()
-    usable = (names.faults[:-1] == SOUND).tolist()
-    found: Counter[str] = Counter()
-    for word, count, ok in zip(names.words, rows, usable, strict=True):
-        if ok and count:
-            found[word] += count
-    return found

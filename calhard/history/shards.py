@@ -6,8 +6,10 @@ model is known beforehand either way. No model is ever split over two shards.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby, pairwise
 
@@ -19,6 +21,8 @@ from calhard.history.files import HistoryFile
 ORDERED_ROWS = 1_000_000
 GATHERED_ROWS = 4_000_000
 """Rows of a shard: few where they are streamed, more where every shard reads everything again."""
+PARTS = 8
+"""What a shard is split into that does not get through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,14 @@ class Piece:
     low: str = ""
     high: str | None = None
     """The first and the last of the piece's models, as far as a footer tells; None: open."""
+    rows: int | None = field(default=None, compare=False)
+    """How many rows it has, as far as a footer tells."""
+
+    def reaches(self, after: str | None, through: str | None) -> bool:
+        """Return whether it may hold a model of a range."""
+        return (through is None or self.low <= through) and (
+            self.high is None or after is None or self.high > after
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +57,20 @@ class ShardSpec:
     pieces: tuple[Piece, ...]
     rows: int
     ordered: bool
+    model: str | None = None
+    """The shard's only model, where it is known to have one alone."""
+
+    @property
+    def name(self) -> str:
+        """A name for files: a hash of the range of models, which no other shard of a night has."""
+        told = json.dumps([self.after, self.through])
+        return hashlib.sha256(told.encode()).hexdigest()[:24]
+
+    def holds(self, model_id: str) -> bool:
+        """Return whether a model is in the range."""
+        return (self.after is None or model_id > self.after) and (
+            self.through is None or model_id <= self.through
+        )
 
     def gathered(self) -> ShardSpec:
         """Return the same shard, read without trust in the order of its rows."""
@@ -142,7 +168,9 @@ def _pieces(
         chosen = [placed[place] for place in run]
         (first, owned), (last, _) = chosen[0], chosen[-1]
         groups = tuple(extent.row_group for extent, _ in chosen)
-        found.append(Piece(first.file, groups, first.first_row, owned, first.low, last.high))
+        rows = sum(extent.rows for extent, _ in chosen)
+        piece = Piece(first.file, groups, first.first_row, owned, first.low, last.high, rows)
+        found.append(piece)
     return tuple(found)
 
 
@@ -169,3 +197,48 @@ def gathered_shards(
         shards.append(ShardSpec(index, after, through, pieces, size, ordered=False))
         after = model
     return shards
+
+
+def split_shard(
+    spec: ShardSpec, counts: Mapping[str, int], parts: int = PARTS
+) -> list[ShardSpec] | None:
+    """Return up to ``parts`` shards that together are one, of about as many rows each, in order.
+
+    ``counts`` are the rows of its models. A single model comes alone, as a shard that names it;
+    None where there is no model at all.
+    """
+    models = sorted(counts)
+    if len(models) < 2:
+        return [replace(spec, model=models[0], rows=counts[models[0]])] if models else None
+    found = []
+    after, free = spec.after, set(spec.pieces)
+    for run in _runs(models, counts, parts):
+        through = spec.through if run[-1] == models[-1] else run[-1]
+        reached = [piece for piece in spec.pieces if piece.reaches(after, through)]
+        part = replace(
+            spec,
+            after=after,
+            through=through,
+            pieces=tuple(replace(p, owned=p.owned and p in free) for p in reached),
+            rows=sum(counts[m] for m in run),
+            model=run[0] if len(run) == 1 else None,
+        )
+        found.append(part)
+        after = through
+        free.difference_update(reached)
+    return found
+
+
+def _runs(models: Sequence[str], counts: Mapping[str, int], parts: int) -> Iterator[list[str]]:
+    """Up to ``parts`` runs of two or more models, of about as many rows each; never all in one."""
+    left = sum(counts.values())
+    run: list[str] = []
+    rows = 0
+    for model in models:
+        if run and parts > 1 and (rows + counts[model]) * parts > left:
+            yield run
+            left, parts = left - rows, parts - 1
+            run, rows = [], 0
+        run.append(model)
+        rows += counts[model]
+    yield run

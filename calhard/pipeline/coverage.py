@@ -12,6 +12,7 @@ from calhard.history.checksums import has_checksums
 from calhard.judge.pinned import PinnedBaselines
 from calhard.judge.status import CAUSES, REMEDIES
 from calhard.pipeline.evidence import NightEvidence
+from calhard.pipeline.quarantine import Quarantine
 from calhard.pipeline.roster import Roster
 from calhard.schema import COVERAGE, coverage_row
 
@@ -37,6 +38,7 @@ class Coverage:
     evidence: NightEvidence
     models: Roster
     pinned: PinnedBaselines | None
+    quarantine: Quarantine
 
     def table(self) -> pa.Table:
         """Return one row per unit, outcome and reason, `schema.COVERAGE`."""
@@ -50,6 +52,7 @@ class Coverage:
             ),
             coverage_row("model", "audited", "", audited_models(self.evidence.groups)),
             *self.models.coverage(),
+            *self.quarantine.coverage(),
             *([] if self.pinned is None else self.pinned.coverage(self.evidence.groups)),
         ]
         return pa.Table.from_pylist(rows, schema=COVERAGE)
@@ -76,7 +79,7 @@ class Coverage:
         ]
 
     def share(self, series: Mapping[str, int]) -> float:
-        """Return the least share audited: of series (by status), of rows, of files and their bytes.
+        """Return the least share audited: of series (by status), rows, files, their bytes, models.
 
         Series too young to audit count neither way; nothing audited is no coverage.
         """
@@ -84,9 +87,11 @@ class Coverage:
         if not audited:
             return 0.0
         rows, rejected = self.account.rows, self.account.rejected
+        models, lost = audited_models(self.evidence.groups), len(self.quarantine.blamed)
         return min(
             audited / (audited + series["indeterminate"]),
-            rows / (rows + rejected),
+            rows / (rows + rejected + self.quarantine.rows),
+            models / (models + lost) if lost else 1.0,
             self._files(),
         )
 

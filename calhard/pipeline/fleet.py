@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from calhard.judge.evidence import EvidenceBatch, FleetVerdict, decide, evidence_batch
 from calhard.judge.ruling import Ruling
-from calhard.pipeline.shardfile import ShardFiles, read_batches
+from calhard.pipeline.judging import Judged
+from calhard.pipeline.shardfile import read_batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +22,17 @@ class JudgedFleet:
 
     ruling: Ruling
     folder: Path
-    shards: Sequence[int]
+    shards: Sequence[Judged]
     factors: NDArray[np.float64]
     """Raw λ by metric, cadence and head."""
 
     def batches(self) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
         """Yield (groups, judged) in evidence order."""
-        for index in self.shards:
-            files = ShardFiles(self.folder, index)
+        for shard in self.shards:
             yield from zip(
-                read_batches(files.path("groups")), read_batches(files.path("judged")), strict=True
+                read_batches(self.folder / shard.groups_file),
+                read_batches(self.folder / shard.judged_file),
+                strict=True,
             )
 
     def decide(self) -> FleetVerdict:

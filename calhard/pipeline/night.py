@@ -26,6 +26,7 @@ from calhard.pipeline.coverage import Coverage, audited_models
 from calhard.pipeline.evidence import NightEvidence
 from calhard.pipeline.exhibits import gather
 from calhard.pipeline.fleet import JudgedFleet
+from calhard.pipeline.quarantine import Quarantine
 from calhard.pipeline.reliability import night_reliability
 from calhard.pipeline.roster import roster, with_silent
 from calhard.pipeline.summary import summarise
@@ -51,6 +52,7 @@ def conclude(
     history: History,
     account: RowAccount,
     retired: Iterable[str],
+    quarantine: Quarantine,
     *,
     night: str,
     engine: str,
@@ -58,15 +60,19 @@ def conclude(
 ) -> Night:
     """Return the findings of a night, its coverage and its summary.
 
-    ``retired`` are models whose rows were left out; ``started`` is the monotonic clock's time.
+    ``retired`` are models whose rows were left out, those in ``quarantine`` could not be computed;
+    ``started`` is the monotonic clock's time.
     """
     plan, as_of = fleet.ruling.plan, fleet.ruling.clock.as_of
-    models = roster(plan, evidence.groups["model_id"].to_pylist(), retired, evidence.stopped)
+    there = evidence.groups["model_id"].to_pylist()
+    there += [*quarantine.models, *quarantine.excused(plan.expected_models)]
+    models = roster(plan, there, retired, evidence.stopped)
     metric = next(iter(fleet.ruling.metrics))
     candidates, groups = with_silent(evidence.candidates, evidence.groups, models, metric)
+    groups = quarantine.with_groups(groups)
     tables = _findings(candidates, groups, plan, as_of, evidence.slo_threshold)
     bins = night_reliability(history, tables, candidates, fleet.ruling.clock)
-    coverage = Coverage(history, account, evidence, models, fleet.ruling.pinned)
+    coverage = Coverage(history, account, evidence, models, fleet.ruling.pinned, quarantine)
     tables["reliability"] = bins.table
     tables["coverage"] = pa.concat_tables([coverage.table(), bins.coverage])
     summary = summarise(tables, groups, fleet, coverage)

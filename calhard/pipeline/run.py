@@ -4,33 +4,29 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import reduce
-from operator import add
-from typing import TypeVar
 
 from calhard.assess.block import Rules
-from calhard.assess.correlation import CorrelationSketch
-from calhard.engines import Engine, LocalEngine, Progress, Results
+from calhard.engines import Engine, LocalEngine, Progress
+from calhard.engines.stopping import stopped_by_sigterm
 from calhard.errors import InputError
 from calhard.history import History, RowAccount, ShardSpec
 from calhard.judge.pinned import PinnedBaselines
-from calhard.judge.ruling import Ruling, ScoreSketch, fit_priors
+from calhard.judge.ruling import Ruling, fit_priors
 from calhard.pipeline.evidence import write_evidence
-from calhard.pipeline.fleet import JudgedFleet
 from calhard.pipeline.night import Night, conclude, publish
+from calhard.pipeline.quarantine import Quarantine
 from calhard.pipeline.result import AuditReport
-from calhard.pipeline.series import Fingerprint, KeepSeries, KeptShard, kept_shards
-from calhard.pipeline.shardfile import ShardFiles, drain_batches
-from calhard.pipeline.tasks import AssessShard, JudgeShard
+from calhard.pipeline.resume import Scratch, open_scratch, run_id
+from calhard.pipeline.series import Fingerprint, KeepSeries, kept_shards
+from calhard.pipeline.stages import Stages, sum_accounts, sum_sketches
+from calhard.pipeline.tasks import AssessShard
 from calhard.plan import AuditPlan
 from calhard.report.names import display_name
-from calhard.schema import series_schema
 from calhard.store import NightWriter, published
 
-Result = TypeVar("Result")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -52,6 +48,11 @@ def run_audit(
     clock: Callable[[], float] = time.time,
 ) -> AuditReport:
     """Audit a history and publish the night.
+
+    A run that was ended before its night was published leaves the shards that it had done; the next
+    run of the same history, plan, moment and code goes on from there, with the same result. What
+    kills, exhausts or stops every worker that computes it is narrowed down to single models: they
+    are left out and named in the coverage table.
 
     Parameters
     ----------
@@ -82,13 +83,12 @@ def run_audit(
     known = published(out, night)
     if known is not None and not force:
         return AuditReport(night, known.summary, known.path, fresh=False)
-    with NightWriter(out, night, force=force) as writer:
+    with stopped_by_sigterm(), NightWriter(out, night, force=force) as writer:
         known = published(out, night)  # another may have been faster to the lock
         if known is not None and not force:
             return AuditReport(night, known.summary, known.path, fresh=False)
-        tell = progress or _silent
-        concluded = _audit(history, plan, baseline, newest, now_us, engine, writer, tell)
-        done = publish(writer, concluded)
+        job = _Job(history, plan, baseline, newest, now_us, engine, writer, progress or _silent)
+        done = publish(writer, job.run())
     return AuditReport(night, done.summary, done.path, fresh=True)
 
 
@@ -96,94 +96,76 @@ def _silent(stage: str, done: int, total: int, rows: int) -> None:
     del stage, done, total, rows
 
 
-def _audit(
-    history: History,
-    plan: AuditPlan,
-    baseline: PinnedBaselines | None,
-    as_of: int,
-    now_us: int,
-    engine: Engine,
-    writer: NightWriter,
-    progress: Progress,
-) -> Night:
-    started = time.monotonic()
-    clock = history.clock(plan, as_of, now_us)
-    catalogue = plan.metric_catalogue()
-    metrics = {name: catalogue[name] for name in history.metrics}
-    rules = Rules.of(plan, metrics, clock)
-    reading = history.reading_of(clock, now_us)
-    unchanged = Fingerprint.of(history)
-    shards = history.plan_shards()
-    assess = AssessShard(reading, rules, writer.scratch, plan.retired_models)
-    assessed = list(_told(engine.map(assess, shards), "assess", shards, progress))
-    sketch = reduce(add, (a.sketch for a in assessed), CorrelationSketch.zero(len(metrics)))
-    account = reduce(add, (a.account for a in assessed), history.account)
-    if not any(a.groups for a in assessed):
-        raise InputError(_nothing(history, account))
-    ruling = Ruling(plan, clock, metrics, fit_priors(sketch, len(metrics)), baseline)
-    fleet = _judged(ruling, [a.spec for a in assessed], engine, writer, progress)
-    progress("decide", 0, 1, 0)
-    evidence = write_evidence(fleet, writer)
-    progress("decide", 1, 1, 0)
-    groups = None if plan.storage.keep == "all" else evidence.flagged()
-    keep = KeepSeries(reading, rules, writer.scratch, plan.retired_models)
-    kept = kept_shards(assessed, groups)
-    _write_series(engine, keep, kept, writer, progress)
-    if kept:
-        unchanged.check(history)
-    return conclude(
-        fleet,
-        evidence,
-        history,
-        account,
-        {model for a in assessed for model in a.retired},
-        night=writer.layout.night,
-        engine=engine.name,
-        started=started,
-    )
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One run of a night, stage by stage."""
 
+    history: History
+    plan: AuditPlan
+    baseline: PinnedBaselines | None
+    as_of: int
+    now_us: int
+    engine: Engine
+    writer: NightWriter
+    progress: Progress
 
-def _judged(
-    ruling: Ruling,
-    shards: Sequence[ShardSpec],
-    engine: Engine,
-    writer: NightWriter,
-    progress: Progress,
-) -> JudgedFleet:
-    """Judge the assessed shards; what inflates their p-values is told by all together."""
-    indices = [spec.index for spec in shards]
-    judge = JudgeShard(ruling, writer.scratch)
-    scores = _told(engine.map(judge, indices), "judge", shards, progress)
-    factors = reduce(add, scores, ScoreSketch.zero(len(ruling.metrics))).factors()
-    return JudgedFleet(ruling, writer.scratch, indices, factors)
+    def run(self) -> Night:
+        """Compute the night, where an earlier try ended if there was one."""
+        started, history = time.monotonic(), self.history
+        unchanged, shards = Fingerprint.of(history), history.plan_shards()
+        run = run_id(unchanged, self.plan, self.as_of, self.baseline, shards)
+        scratch = open_scratch(self.writer, run, self.now_us, shards)
+        if scratch.done:
+            self.progress("resume", scratch.done, len(shards), 0)
+        try:
+            return self._computed(scratch, unchanged, shards, started)
+        except BaseException as e:
+            # What the input refuses it refuses again, and nothing done is nothing to go on with.
+            self.writer.resumable = scratch.is_begun and not isinstance(e, InputError)
+            raise
 
-
-def _write_series(
-    engine: Engine,
-    keep: KeepSeries,
-    shards: Sequence[KeptShard],
-    writer: NightWriter,
-    progress: Progress,
-) -> None:
-    """Write the values of the kept groups, in the order of their names."""
-    done = _told(engine.map(keep, shards), "series", [kept.spec for kept in shards], progress)
-    with writer.parts("series", series_schema(keep.rules.metrics)) as sink, closing(done):
-        for index in done:
-            for batch in drain_batches(ShardFiles(keep.folder, index).path("windows")):
-                sink.write(batch)
-
-
-def _told(
-    results: Results[Result], stage: str, shards: Sequence[ShardSpec], progress: Progress
-) -> Results[Result]:
-    """Pass results on and tell how far they are; workers end with it, whatever ends it."""
-    with closing(results):
-        progress(stage, 0, len(shards), 0)
-        rows = 0
-        for done, (result, shard) in enumerate(zip(results, shards, strict=True), start=1):
-            rows += shard.rows
-            progress(stage, done, len(shards), rows)
-            yield result
+    def _computed(
+        self,
+        scratch: Scratch,
+        unchanged: Fingerprint,
+        shards: list[ShardSpec],
+        started: float,
+    ) -> Night:
+        history, plan, writer = self.history, self.plan, self.writer
+        clock = history.clock(plan, self.as_of, scratch.now_us)
+        catalogue = plan.metric_catalogue()
+        metrics = {name: catalogue[name] for name in history.metrics}
+        rules = Rules.of(plan, metrics, clock)
+        reading = history.reading_of(clock, scratch.now_us)
+        stages = Stages(self.engine, scratch.folder, self.progress)
+        assess = AssessShard(reading, rules, scratch.folder, plan.retired_models)
+        assessed, blamed = stages.assess(assess, shards)
+        account = sum_accounts(assessed, history.account)
+        if not any(shard.groups for shard in assessed):
+            raise InputError(_nothing(history, account))
+        sketch = sum_sketches(assessed, len(metrics))
+        ruling = Ruling(plan, clock, metrics, fit_priors(sketch, len(metrics)), self.baseline)
+        fleet, more = stages.judge(ruling, assessed, sketch)
+        self.progress("decide", 0, 1, 0)
+        evidence = write_evidence(fleet, writer)
+        self.progress("decide", 1, 1, 0)
+        groups = None if plan.storage.keep == "all" else evidence.flagged()
+        keep = KeepSeries(reading, rules, scratch.folder, plan.retired_models)
+        kept = kept_shards(assessed, groups)
+        stages.keep(keep, kept, writer)
+        if kept:
+            unchanged.check(history)
+        return conclude(
+            fleet,
+            evidence,
+            history,
+            account,
+            {model for shard in assessed for model in shard.retired},
+            Quarantine.of([*blamed, *more]),
+            night=writer.layout.night,
+            engine=self.engine.name,
+            started=started,
+        )
 
 
 def _nothing(history: History, account: RowAccount) -> str:

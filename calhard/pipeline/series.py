@@ -18,8 +18,8 @@ from calhard.errors import InputError
 from calhard.history import BadFile, History, NotSorted, Reading, RowAccount, ShardSpec, read_blocks
 from calhard.history.footers import row_group_extents
 from calhard.history.shards import Extent, Piece
-from calhard.pipeline.shardfile import BatchSink, ShardFiles
-from calhard.pipeline.tasks import Assessed
+from calhard.pipeline.assessed import Assessed
+from calhard.pipeline.shardfile import Attempt, BatchSink
 from calhard.plan.globs import matched
 from calhard.schema import TIMESTAMP
 from calhard.series import SeriesBlock
@@ -69,8 +69,8 @@ class KeepSeries:
     retired: tuple[str, ...] = ()
     """Names or globs of models that were not assessed."""
 
-    def __call__(self, shard: KeptShard) -> int:
-        """Keep the series of one shard; return its index.
+    def __call__(self, shard: KeptShard) -> str:
+        """Keep the series of one shard; return the name of their file.
 
         Raises
         ------
@@ -79,10 +79,10 @@ class KeepSeries:
         """
         tags = tuple(tag for tag in self.reading.tags if tag == VERSION)
         reading = replace(self.reading, excluded=shard.excluded, tags=tags)
-        files = ShardFiles(self.folder, shard.spec.index)
+        path = Attempt(self.folder, shard.spec.name).path("windows")
         found = 0
         try:
-            with BatchSink(files.path("windows")) as sink:
+            with BatchSink(path) as sink:
                 for whole in read_blocks(_narrowed(shard, reading), reading, RowAccount()):
                     block = whole.select(self._kept(whole, shard.groups))
                     found += len(block)
@@ -92,7 +92,7 @@ class KeepSeries:
             raise InputError(f"the history {CHANGED}") from e
         if found != shard.expected:
             raise InputError(f"the history {CHANGED}")
-        return shard.spec.index
+        return path.name
 
     def _kept(self, block: SeriesBlock, groups: frozenset[Group] | None) -> NDArray[np.bool_]:
         if groups is None:

@@ -1,30 +1,33 @@
-"""What workers leave for the driver: Arrow streams in the night's staging folder."""
+"""What workers leave for the driver: Arrow streams in the run's scratch folder."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 
 @dataclass(frozen=True, slots=True)
-class ShardFiles:
-    """Where what a shard leaves lies; names are numbers."""
+class Attempt:
+    """Names of what one try at a shard leaves: no other try has them, of this run or another."""
 
     folder: Path
-    index: int
+    name: str
+    """The shard's; made of no model's name."""
+    token: str = field(default_factory=lambda: uuid4().hex)
 
     def path(self, kind: str) -> Path:
         """Return the file of one kind.
 
         ``groups``, ``series`` (accumulators), ``judged`` or ``windows`` (values that are kept).
         """
-        return self.folder / f"{self.index:06d}.{kind}.arrow"
+        return self.folder / f"{self.name}.{self.token}.{kind}.arrow"
 
 
 class BatchSink:

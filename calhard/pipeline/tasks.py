@@ -1,12 +1,11 @@
-"""The two tasks of a worker: assess a shard, and judge it once the fleet has been seen."""
+"""The first task of a worker: assess a shard."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from calhard.assess.block import Rules, assess_block
-from calhard.assess.columns import to_columns
 from calhard.assess.correlation import CorrelationSketch
 from calhard.history import (
     BadFile,
@@ -16,31 +15,22 @@ from calhard.history import (
     ShardSpec,
     read_blocks,
 )
-from calhard.judge.batch import judge_batch
-from calhard.judge.ruling import Ruling, ScoreSketch
-from calhard.pipeline.shardfile import BatchSink, Pile, ShardFiles, read_batches
+from calhard.history.models import models_of
+from calhard.history.shards import split_shard
+from calhard.pipeline.assessed import STAGE, Assessed
+from calhard.pipeline.keys import KeyLedger
+from calhard.pipeline.marks import mark_path, verified_mark
+from calhard.pipeline.shardfile import Attempt, BatchSink, Pile
 from calhard.plan.globs import matched
 from calhard.series import SeriesBlock
 
 
 @dataclass(frozen=True, slots=True)
-class Assessed:
-    """What the driver learns of an assessed shard."""
-
-    spec: ShardSpec
-    """The shard as it was read in the end: gathered if its rows turned out not to be sorted."""
-    excluded: frozenset[str]
-    """Files that were left out."""
-    groups: int
-    sketch: CorrelationSketch
-    account: RowAccount
-    retired: frozenset[str]
-    """Models whose rows were left out."""
-
-
-@dataclass(frozen=True, slots=True)
 class AssessShard:
-    """Reads a shard and leaves its groups and accumulators in ``folder``."""
+    """Reads a shard and leaves its groups and accumulators in ``folder``, then its mark.
+
+    A shard whose mark is there, with sound files, is done already.
+    """
 
     reading: Reading
     rules: Rules
@@ -48,12 +38,14 @@ class AssessShard:
     retired: tuple[str, ...] = ()
     """Names or globs of models that are left out."""
 
-    def __call__(self, spec: ShardSpec) -> Assessed:
+    def __call__(self, spec: ShardSpec) -> None:
         """Assess one shard; a file that breaks in the middle is left out as a whole."""
+        if verified_mark(mark_path(self.folder, spec.name, STAGE)) is not None:
+            return
         reading, refused = self.reading, RowAccount()
         while True:
             try:
-                found = self._attempt(spec, reading)
+                self._attempt(spec, reading, refused)
             except BadFile as e:
                 reading = reading.without(e.path)
                 name = next(f.name for f in reading.files if f.path == e.path)
@@ -61,23 +53,27 @@ class AssessShard:
             except NotSorted:
                 spec = spec.gathered()
             else:
-                return replace(found, account=found.account + refused)
+                return
 
-    def _attempt(self, spec: ShardSpec, reading: Reading) -> Assessed:
-        files = ShardFiles(self.folder, spec.index)
-        account = RowAccount()
+    def _attempt(self, spec: ShardSpec, reading: Reading, refused: RowAccount) -> None:
+        attempt = Attempt(self.folder, spec.name)
+        groups, series = attempt.path("groups"), attempt.path("series")
+        account, ledger = RowAccount(), KeyLedger()
         sketch = CorrelationSketch.zero(len(self.rules.metrics))
-        groups, retired = 0, set[str]()
-        with BatchSink(files.path("groups")) as keys, BatchSink(files.path("series")) as series:
-            pile = Pile(keys, series)
+        retired = set[str]()
+        with BatchSink(groups) as keys, BatchSink(series) as rows:
+            pile = Pile(keys, rows)
             for found in read_blocks(spec, reading, account):
                 block = self._in_service(found, account, retired)
                 if not len(block):
                     continue
+                ledger.add(block.model_id, block.class_id)
                 pile.add(*assess_block(block, self.rules, sketch))
-                groups += len(block)
             pile.write()
-        return Assessed(spec, reading.excluded, groups, sketch, account, frozenset(retired))
+        done = Assessed(
+            spec, reading.excluded, ledger.span(), sketch, account + refused, frozenset(retired)
+        )
+        done.write(self.folder, groups, series)
 
     def _in_service(
         self, block: SeriesBlock, account: RowAccount, retired: set[str]
@@ -97,21 +93,11 @@ class AssessShard:
 
 
 @dataclass(frozen=True, slots=True)
-class JudgeShard:
-    """Turns a shard's accumulators into judged columns, one row per series in key order."""
+class SplitShard:
+    """Splits a shard that cannot be assessed as a whole by its models, down to one of them."""
 
-    ruling: Ruling
-    folder: Path
+    reading: Reading
 
-    def __call__(self, index: int) -> ScoreSketch:
-        """Judge one shard."""
-        files = ShardFiles(self.folder, index)
-        scores = ScoreSketch.zero(len(self.ruling.metrics))
-        batches = zip(
-            read_batches(files.path("groups")), read_batches(files.path("series")), strict=True
-        )
-        with BatchSink(files.path("judged")) as sink:
-            for groups, series in batches:
-                sink.write(judge_batch(groups, to_columns(series), self.ruling, scores))
-        files.path("series").unlink()
-        return scores
+    def __call__(self, spec: ShardSpec) -> list[ShardSpec] | None:
+        """Return the parts; None where there is nothing to split."""
+        return None if spec.model is not None else split_shard(spec, models_of(spec, self.reading))

@@ -76,9 +76,14 @@ class Layout:
         return self.out / ".staging" / f"aside={self.night}"
 
     @property
+    def half_written(self) -> tuple[Path, ...]:
+        """What a writer leaves that dies, and nobody can go on with."""
+        return self.staging, self.aside
+
+    @property
     def unpublished(self) -> tuple[Path, ...]:
         """All that a writer leaves that dies."""
-        return self.scratch, self.staging, self.aside
+        return self.scratch, *self.half_written
 
     @property
     def lock(self) -> Path:

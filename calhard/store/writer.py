@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from uuid import uuid4
 
 import pyarrow as pa
 
@@ -26,7 +25,9 @@ from calhard.store.tables import TableSink
 
 
 class NightWriter:
-    """Context of one night's writing; leaving it without `publish` leaves nothing behind.
+    """Context of one night's writing; leaving it without `publish` leaves nothing half done.
+
+    What workers left of a run may stay for the next try of the same run: see `open_scratch`.
 
     Parameters
     ----------
@@ -45,8 +46,8 @@ class NightWriter:
     def __init__(self, out: str | os.PathLike[str], night: str, *, force: bool = False) -> None:
         self.layout = Layout(Path(out), night)
         self.force = force
-        # A worker of a dead writer may still write for a while; it shall not meet this one's files.
-        self.scratch = self.layout.scratch / uuid4().hex
+        self.resumable = True
+        """Whether what workers left stays for another try where the night is not published."""
         self._rows: dict[str, int] = {}
         self._stack = ExitStack()
 
@@ -55,9 +56,8 @@ class NightWriter:
         with told(self.layout.out):
             self._stack.enter_context(held(self.layout.lock, self.layout.night))
             try:
-                recover(self.layout)
-                for folder in (self.layout.staging, self.scratch):
-                    disk.make_folder(folder)
+                recover(self.layout, self.layout.half_written)
+                disk.make_folder(self.layout.staging)
             except BaseException:
                 self._stack.close()
                 raise
@@ -70,13 +70,28 @@ class NightWriter:
         trace: TracebackType | None,
     ) -> None:
         """Sweep what was not published, drop the lock; tell what the disk refused meanwhile."""
+        layout = self.layout
         try:
             with suppress(OSError):  # the night's next writer sweeps what stays
-                sweep(self.layout)
+                sweep(layout.half_written if self.resumable else layout.unpublished)
         finally:
             self._stack.close()
         if isinstance(error, OSError):
             raise refusal(self.layout.out, error) from error
+
+    def open_scratch(self, run: str) -> Path:
+        """Return the folder of what a run's workers leave, with all that an earlier try left there.
+
+        What other runs left is swept. A worker of a dead writer may still write for a while: no
+        two tries of a task may give their files the same names.
+        """
+        folder = self.layout.scratch / run
+        with told(self.layout.out):
+            disk.make_folder(folder)
+            for other in sorted(self.layout.scratch.iterdir()):
+                if other != folder:
+                    disk.remove_tree(other)
+        return folder
 
     @property
     def path(self) -> Path:
@@ -137,6 +152,7 @@ class NightWriter:
             }
             self.write_json(MANIFEST, manifest)
             disk.sync_tree(layout.staging)
+        self.resumable = False
         self._commit(number, hashlib.sha256(_json(manifest).encode("utf-8", "replace")).hexdigest())
         return NightReader(layout.published)
 
@@ -209,16 +225,19 @@ def _supersede(layout: Layout, old: int) -> None:
         disk.move(layout.staging, layout.published)
 
 
-def recover(layout: Layout) -> None:
-    """Mend or sweep what a writer left that died; the night's lock must be held."""
+def recover(layout: Layout, swept: Sequence[Path] | None = None) -> None:
+    """Mend or sweep what a writer left that died; the night's lock must be held.
+
+    ``swept`` are the folders that are swept, all by default.
+    """
     kept = kept_revisions(layout)
     if kept and not (layout.published / MANIFEST).exists():  # died amid superseding
         disk.make_folder(layout.published.parent)
         disk.move(layout.revision(max(kept)), layout.published)
-    sweep(layout)
+    sweep(layout.unpublished if swept is None else swept)
 
 
-def sweep(layout: Layout) -> None:
-    """Remove all that is not published; the night's lock must be held."""
-    for folder in layout.unpublished:
+def sweep(folders: Sequence[Path]) -> None:
+    """Remove folders of what is not published; the night's lock must be held."""
+    for folder in folders:
         disk.remove_tree(folder)

@@ -86,13 +86,6 @@ def test_a_worker_that_is_killed_while_it_sends_is_an_error_and_no_hang():
         list(LocalEngine(2).map(work.die_in_sending, range(6)))
 
 
-def test_no_task_is_begun_after_one_has_failed(tmp_path):
-    tasks = [(str(tmp_path), index) for index in range(40)]
-    with pytest.raises(ValueError, match="task 1"):
-        list(LocalEngine(2).map(work.leave_a_mark, tasks))
-    assert len(list(tmp_path.iterdir())) < 10
-
-
 def test_no_worker_outlives_the_work_whatever_ends_it():
     before = set(multiprocessing.active_children())
     results = LocalEngine(2).map(work.process, range(50))

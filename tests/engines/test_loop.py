@@ -181,3 +181,12 @@ def test_a_hung_task_does_not_hold_up_the_others():
     assert [type(s) for s in settled] == [Quarantined] + [Finished] * 8
     assert fake.cancelled == [0, 0, 0]
     assert fake.clock.now < 45.0
+
+
+def test_where_hardly_anything_is_done_the_tasks_are_not_to_blame():
+    policy = Policy(quarantine=True, fatal=(), quarantines=5)
+    with pytest.raises(ZeroDivisionError):
+        carried(range(50), policy, function=lambda task: 1 // 0)
+    fails_often = lambda task: 1 // (task % 3)  # noqa: E731
+    settled, _ = carried(range(60), policy, function=fails_often, slots=1)
+    assert [type(s) for s in settled] == [Quarantined, Finished, Finished] * 20

@@ -140,7 +140,7 @@ def test_workers_killed_at_random_moments_change_no_result(seed):
             while not stop.wait(chance.uniform(0.0, 0.03)):
                 workers = [worker for _, worker in list(executor._busy.values())]
                 if workers:
-                    os.kill(chance.choice(workers).process.pid, signal.SIGKILL)
+                    chance.choice(workers).process.kill()
 
         killer = threading.Thread(target=kill)
         killer.start()

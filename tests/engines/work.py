@@ -79,18 +79,6 @@ def _half(pipe, content):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def leave_a_mark(task):
-    """Task 1 fails; those after it do not end before it has begun."""
-    folder, index = task
-    with open(os.path.join(folder, str(index)), "w"):  # noqa: PTH118, PTH123
-        pass
-    if index == 1:
-        raise ValueError("task 1 cannot be done")
-    while index > 1 and not os.path.exists(os.path.join(folder, "1")):  # noqa: PTH110, PTH118
-        pass
-    return index
-
-
 def die_once(task):
     """Every task kills its worker the first time."""
     folder, index = task

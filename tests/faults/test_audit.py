@@ -286,7 +286,7 @@ class FullDisk:
 
     name = "full"
 
-    def map(self, function, tasks):
+    def run(self, function, tasks, policy, split=None):
         raise OSError(errno.ENOSPC, "[Errno 28] Error writing bytes to file")
         yield
 

@@ -31,17 +31,17 @@ class Watched:
 
     name = "local"
 
-    def __init__(self, before=lambda keep, shards: None, after=lambda keep, index: None, workers=1):
+    def __init__(self, before=lambda keep, shards: None, after=lambda keep, shard: None, workers=1):
         self.before, self.after, self.engine = before, after, LocalEngine(workers)
 
-    def map(self, function, tasks):
+    def run(self, function, tasks, *policy):
         if not isinstance(function, KeepSeries):
-            yield from self.engine.map(function, tasks)
+            yield from self.engine.run(function, tasks, *policy)
             return
         self.before(function, tasks)
-        for index in self.engine.map(function, tasks):
-            self.after(function, index)
-            yield index
+        for settled in self.engine.run(function, tasks, *policy):
+            self.after(function, settled.task)
+            yield settled
 
 
 def rows(model, stamps, class_="c", version="7", seed=0, **columns):
@@ -421,7 +421,7 @@ def test_flagged_leaves_next_to_nothing_in_the_scratch_folder(spec, tmp_path):
     shards, scratch = [], []
     watched = Watched(
         before=lambda keep, found: shards.extend(found),
-        after=lambda keep, index: scratch.append(
+        after=lambda keep, shard: scratch.append(
             sum(p.stat().st_size for p in keep.folder.glob("*.windows.arrow"))
         ),
     )

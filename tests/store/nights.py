@@ -22,6 +22,7 @@ def health(models):
 def write(out, night=NIGHT, *, force=False, models=3):
     """Publish a night of two tables and two texts."""
     with NightWriter(out, night, force=force) as writer:
+        writer.open_scratch("run")
         for name in ("health", "evidence"):
             with writer.table(name) as sink:
                 if name == "health":

@@ -83,9 +83,30 @@ def test_nothing_but_the_night_and_its_lock_is_left(tmp_path):
 def test_leaving_without_publish_leaves_no_night(tmp_path):
     with NightWriter(tmp_path, NIGHT) as writer:
         writer.write_text(REPORT, "half")
-        (writer.scratch / "0.arrow").write_bytes(b"x")
+        (writer.open_scratch("run") / "0.arrow").write_bytes(b"x")
+        writer.resumable = False
     assert list_nights(tmp_path) == []
     assert set(tree(tmp_path)) == {f".locks/night={NIGHT}"}
+
+
+def test_what_workers_left_stays_for_the_next_try_of_the_same_run_alone(tmp_path):
+    with NightWriter(tmp_path, NIGHT) as writer:
+        writer.write_text(REPORT, "half")
+        (writer.open_scratch("run") / "0.arrow").write_bytes(b"x")
+    left = f".staging/scratch={NIGHT}/run/0.arrow"
+    assert set(tree(tmp_path)) == {f".locks/night={NIGHT}", left}
+    with NightWriter(tmp_path, NIGHT) as writer:
+        assert (writer.open_scratch("run") / "0.arrow").read_bytes() == b"x"
+    with NightWriter(tmp_path, NIGHT) as writer:
+        assert list(writer.open_scratch("another").iterdir()) == []
+        assert len(list(writer.layout.scratch.iterdir())) == 1
+
+
+def test_a_published_night_leaves_nothing_of_its_workers(tmp_path):
+    with NightWriter(tmp_path, NIGHT) as writer:
+        (writer.open_scratch("run") / "0.arrow").write_bytes(b"x")
+        writer.publish({})
+    assert not writer.layout.scratch.exists()
 
 
 def test_a_table_that_breaks_off_leaves_the_error_as_it_was(tmp_path):
