@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from calhard.cli import options
+from calhard.cli import engines, options
 from calhard.errors import ConfigError
 
 DISABLED = "calhard is disabled by its configuration (enabled = false); nothing was done"
@@ -31,14 +31,7 @@ ORIGINS = {
 @options.config
 @options.as_of
 @options.fleet
-@click.option(
-    "--engine",
-    type=click.Choice(["local", "ray"]),
-    default="local",
-    show_default=True,
-    help="Where shards are computed.",
-)
-@click.option("--ray-address", metavar="A", help="Not available in this version.")
+@engines.options
 @click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "gpu"]),
@@ -53,7 +46,6 @@ ORIGINS = {
     help="Values that drift is measured against: Parquet, Arrow IPC or CSV, a row per model and "
     "class. Without it, and for what it lacks, the reference window's mean.",
 )
-@click.option("--workers", type=click.IntRange(1), help="Worker processes; all cores by default.")
 @click.option("--force", is_flag=True, help="Audit a published night again, as a new revision.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress; nothing on stdout when healthy.")
 @click.option("--json", "as_json", is_flag=True, help="Print summary.json instead of words.")
@@ -84,6 +76,7 @@ def command(
       calhard audit s3://bucket/history --out nights --config calhard.toml
       calhard audit history.parquet --out nights --as-of 2026-05-31T00:00Z --json
       calhard audit history/ --out nights --baseline agreed.csv
+      calhard audit /shared/history --out /shared/nights --engine ray --ray-address auto
 
     \b
     Exit codes:
@@ -96,15 +89,12 @@ def command(
     """
     from calhard.cli.progress import progress
     from calhard.cli.show import show_night
-    from calhard.engines import LocalEngine
     from calhard.history import History, read_baseline
     from calhard.pipeline import run_audit
     from calhard.store import open_night
 
     _refuse(
-        ("--engine ray", engine == "ray", "use --engine local"),
         ("--device gpu", device == "gpu", "use --device cpu"),
-        ("--ray-address", ray_address is not None, "use --engine local without it"),
         ("--mlflow-uri", mlflow_uri is not None, "use audit without it"),
     )
     plan = options.load_plan(config, fleet)
@@ -112,13 +102,14 @@ def command(
         click.echo(DISABLED, err=as_json or quiet)  # stdout is for summary.json, or for findings
         return 0
     pinned = None if baseline is None else read_baseline(baseline, plan)
-    with progress(quiet=quiet) as tell:
+    computing = engines.chosen(engine, ray_address, workers)
+    with computing as where, progress(quiet=quiet) as tell:
         report = run_audit(
             history,
             plan,
             out=out,
             as_of_us=options.parse_instant(as_of),
-            engine=LocalEngine(workers),
+            engine=where,
             baseline=pinned,
             force=force,
             progress=tell,

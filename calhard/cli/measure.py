@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from calhard.cli import options
+from calhard.cli import engines, options
 from calhard.cli.output import json_text, reader_may_leave
 
 
@@ -44,7 +44,7 @@ from calhard.cli.output import json_text, reader_may_leave
     metavar="MODEL CLASS FILE",
     help="Draw a reliability diagram to FILE, a .png or .svg, once measured; may be repeated.",
 )
-@click.option("--workers", type=click.IntRange(1), help="Worker processes; all cores by default.")
+@engines.options
 @click.option("--force", is_flag=True, help="Measure from what is there, all of it by default.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress; on stdout what was left out alone.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of words.")
@@ -57,6 +57,8 @@ def command(
     config: Path | None,
     device: str,
     plot: tuple[tuple[str, str, str], ...],
+    engine: str,
+    ray_address: str | None,
     workers: int | None,
     force: bool,
     quiet: bool,
@@ -85,13 +87,13 @@ def command(
     example_id are optional, further text columns are tags.
     """
     from calhard.cli.progress import MEASURE, progress
-    from calhard.engines import LocalEngine
     from calhard.measure.plot import plot_group
     from calhard.measure.run import measure_history
     from calhard.measure.told import alarming_lines, report_lines
 
     plan = options.load_plan(config, None)
-    with progress(quiet=quiet, stages=MEASURE, unit="tasks") as tell:
+    computing = engines.chosen(engine, ray_address, workers, gpus=1.0 if device == "gpu" else 0.0)
+    with computing as where, progress(quiet=quiet, stages=MEASURE, unit="tasks") as tell:
         report = measure_history(
             predictions,
             history,
@@ -99,7 +101,7 @@ def command(
             period=period,
             since=since,
             force=force,
-            engine=LocalEngine(workers),
+            engine=where,
             device="gpu" if device == "gpu" else "cpu",
             progress=tell,
         )

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import pickle
 import signal
 import threading
-import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ from typing import Any, Self, cast
 
 from calhard.engines.executor import Call, Kind, Outcome, Ticket
 from calhard.engines.oom import Killings
+from calhard.engines.travel import computed
 from calhard.errors import CalhardError
 
 CONTEXT = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
@@ -190,18 +189,7 @@ def _serve(pipe: Connection, watched: Connection) -> None:
             sent, task = pipe.recv()
             function = function if sent is None else sent
             if function is not None:
-                pipe.send_bytes(_computed(Call(function, task)))
-
-
-def _computed(call: Call) -> bytes:
-    """Return what came of a call as it travels."""
-    outcome = Outcome.of(call)
-    if outcome.error is not None:
-        return _told(outcome)
-    try:
-        return pickle.dumps(outcome)
-    except Exception as e:  # noqa: BLE001  # pickle raises anything
-        return _told(Outcome(Kind.ERROR, error=e))
+                pipe.send_bytes(computed(Call(function, task)))
 
 
 def _die_after(watched: Connection) -> None:
@@ -209,17 +197,3 @@ def _die_after(watched: Connection) -> None:
         watched.recv()
     except (EOFError, OSError):
         os._exit(0)
-
-
-def _told(outcome: Outcome) -> bytes:
-    """An error as it travels; one that cannot is told in words."""
-    error = cast("Exception", outcome.error)
-    trace = "".join(traceback.format_exception(error))
-    error.add_note("In a worker process:\n" + trace)
-    try:
-        content = pickle.dumps(outcome)
-        pickle.loads(content)  # noqa: S301  # our own; some errors travel one way alone
-    except Exception:  # noqa: BLE001  # pickle raises anything
-        plain = CalhardError(f"a worker failed with {type(error).__name__}: {error}")
-        return pickle.dumps(Outcome(outcome.kind, error=plain))
-    return content

@@ -91,16 +91,21 @@ def test_75_means_that_someone_else_writes_this_night(run, healthy, tmp_path):
     assert audit(run, healthy, tmp_path).code == 0
 
 
-@pytest.mark.parametrize(
-    "option", ["--engine=ray", "--device=gpu", "--ray-address=", "--mlflow-uri="]
-)
-def test_engines_and_devices_that_are_not_there_end_with_2_before_any_work(
+@pytest.mark.parametrize("option", ["--device=gpu", "--mlflow-uri="])
+def test_devices_and_sinks_that_are_not_there_end_with_2_before_any_work(
     run, healthy, tmp_path, option
 ):
     ended = audit(run, healthy, tmp_path / "out", option)
     assert ended.code == 2
     name = option.replace("=", " ").strip()
     assert ended.err.startswith(f"calhard: {name} is not available in this version; use")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_address_of_ray_without_ray_ends_with_2_before_any_work(run, healthy, tmp_path):
+    ended = audit(run, healthy, tmp_path / "out", "--ray-address", "auto")
+    assert ended.code == 2
+    assert ended.err.startswith("calhard: --ray-address is for --engine ray; add that")
     assert not (tmp_path / "out").exists()
 
 

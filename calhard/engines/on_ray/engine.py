@@ -55,6 +55,7 @@ class RayEngine:
     _stack: ExitStack = field(default_factory=ExitStack, init=False, repr=False)
     _killings: Killings | None = field(default=None, init=False, repr=False)
     _umask: int | None = field(default=None, init=False, repr=False)
+    _checked: bool = field(default=False, init=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -114,9 +115,14 @@ class RayEngine:
         """
         self._join()
         from calhard.engines.on_ray.executor import RayActors, RayTasks
+        from calhard.engines.on_ray.nodes import check_nodes
         from calhard.engines.on_ray.room import Room
 
         room = Room(self.cpus_per_task, self.gpus, self.workers)
+        room.check()
+        if not self._checked:
+            check_nodes()
+            self._checked = True
         setup = Setup(versions(), os.getcwd(), self._umask, self.gpus)  # noqa: PTH109  # as text
         return (RayActors if self.gpus > 0 else RayTasks)(room, setup, self._killings)
 
@@ -128,14 +134,10 @@ class RayEngine:
         if self.address in {None, "local"}:
             cores = self.workers or usable_cores()
             self._umask = _umask()
-            private = private_ray(cores, self.gpus * cores, debug=self.debug)
-            self._stack.enter_context(private)
-            self._killings = Killings()
+            self._stack.enter_context(private_ray(cores, debug=self.debug))
+            self._killings, self._checked = Killings(), True
         else:
             self._stack.enter_context(joined(str(self.address), debug=self.debug))
-        from calhard.engines.on_ray.nodes import check_nodes
-
-        check_nodes(Room...)
 
 
 def _is_joined() -> bool:

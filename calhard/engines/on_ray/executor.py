@@ -42,7 +42,7 @@ class RayTasks:
         self._refs: dict[ObjectRef[bytes], Ticket] = {}
         self._cancelled: dict[Ticket, float] = {}
         self._ended: list[tuple[Ticket, Outcome]] = []
-        self._stored: dict[Callable[[Any], Any], list[ObjectRef[Any]]] = {}
+        self._stored: list[tuple[Callable[[Any], Any], list[ObjectRef[Any]]]] = []
 
     @property
     def slots(self) -> int:
@@ -105,10 +105,12 @@ class RayTasks:
 
     def _store(self, function: Callable[[Any], Any]) -> list[ObjectRef[Any]]:
         """Put a function into the object store, once."""
-        for known, stored in self._stored.items():
+        for known, stored in self._stored:
             if known is function:
                 return stored
-        return self._stored.setdefault(function, [ray.put(function)])
+        stored = [ray.put(function)]
+        self._stored.append((function, stored))
+        return stored
 
     def _gather(self, seconds: float) -> None:
         refs = list(self._refs)
@@ -177,7 +179,7 @@ class RayActors(RayTasks):
             def compute(self, setup: Setup, stored: list[ObjectRef[Any]], task: Any) -> bytes:
                 return compute(setup, stored, task)
 
-        self._actor = ray.remote(Calhard).options(
+        self._actor: Any = ray.remote(Calhard).options(
             num_cpus=self.room.cpus,
             num_gpus=self.room.gpus,
             max_restarts=0,
@@ -185,7 +187,7 @@ class RayActors(RayTasks):
         )
 
     def _submit(self, stored: list[ObjectRef[Any]], task: Any) -> ObjectRef[bytes]:
-        actor = self._idle.pop() if self._idle else self._actor.remote()
+        actor: Any = self._idle.pop() if self._idle else self._actor.remote()
         ref: ObjectRef[bytes] = actor.compute.remote(self.setup, stored, task)
         self._busy[ref] = actor
         return ref

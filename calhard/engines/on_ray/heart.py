@@ -55,7 +55,7 @@ class Heart:
 
 
 def _control_store() -> tuple[str, int] | None:
-    if ray.util.client.ray.is_connected():
+    if ray.util.client.ray.is_connected():  # type: ignore[no-untyped-call]  # as Ray has it
         return None
     host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
     return host.strip("[]"), int(port)

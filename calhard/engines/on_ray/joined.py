@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from ipaddress import ip_address
+from typing import Any
 
+from calhard.engines.on_ray.manners import nothing_on_stdout, signals_as_they_were
 from calhard.errors import CalhardError, ConfigError
 
 OLDEST = (2, 54)
@@ -56,29 +56,29 @@ def joined(address: str, *, debug: bool = False) -> Iterator[None]:
         check_guarded(host)
         _knock(host, port, address)
     ray = import_module("ray")
-    main = threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGTERM)
-    try:
-        ray.init(
-            address=address, log_to_driver=debug, logging_level="INFO" if debug else "CRITICAL"
-        )
+    with ExitStack() as stack:
+        stack.enter_context(nothing_on_stdout(debug=debug))
+        stack.callback(ray.shutdown)
+        with signals_as_they_were():
+            _init(ray, address, debug=debug)
         if address == "auto":
             check_guarded(ray.get_runtime_context().gcs_address.rpartition(":")[0].strip("[]"))
-    except CalhardError:
-        ray.shutdown()
-        raise
+        yield
+
+
+def _init(ray: Any, address: str, *, debug: bool) -> None:
+    level = "INFO" if debug else "CRITICAL"
+    try:
+        ray.init(address=address, log_to_driver=debug, logging_level=level)
     except Exception as e:  # Ray raises anything
         raise CalhardError(
-            f"no Ray cluster can be joined at {address} ({type(e).__name__}: {e}); look whether "
-            "it runs (ray status), with the same Ray and Python and the same token as here"
+            f"no Ray cluster can be joined at {address} ({_sentence(e)}); look whether it runs "
+            "(ray status), with the same Ray and Python and the same token as here"
         ) from e
-    finally:
-        if main:
-            signal.signal(signal.SIGTERM, handler)
-    try:
-        yield
-    finally:
-        ray.shutdown()
+
+
+def _sentence(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().partition('. ')[0]}"
 
 
 def check_guarded(host: str) -> None:

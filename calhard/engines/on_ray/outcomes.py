@@ -41,23 +41,31 @@ def failed(error: Exception, *, starved: bool = False) -> Outcome:
     ClusterLost
         No task can be computed any more.
     """
+    if isinstance(error, exceptions.LocalRayletDiedError):
+        raise ClusterLost("Ray's own process on this machine (raylet) has died") from error
+    if isinstance(error, exceptions.TaskCancelledError):
+        return Outcome(Kind.CANCELLED, error=error)
+    if isinstance(error, exceptions.RayTaskError):
+        return _raised(error)
+    kind, what = _death(error, starved=starved)
+    told = CalhardError(f"{what}; nothing was published. {FEWER}")
+    told.__cause__ = error
+    return Outcome(kind, error=told)
+
+
+def _death(error: Exception, *, starved: bool) -> tuple[Kind, str]:
+    """How a worker died."""
     match error:
-        case exceptions.LocalRayletDiedError():
-            raise ClusterLost("Ray's own process on this machine (raylet) has died") from error
-        case exceptions.TaskCancelledError():
-            return Outcome(Kind.CANCELLED, error=error)
-        case exceptions.RayTaskError():
-            return _raised(error)
         case exceptions.OutOfMemoryError() | exceptions.ObjectStoreFullError():
-            return _told(Kind.MEMORY, "a worker was killed by Ray, since memory ran out", error)
+            return Kind.MEMORY, "a worker was killed by Ray, since memory ran out"
         case exceptions.WorkerCrashedError() if starved:
-            return _told(Kind.MEMORY, "a worker process was killed, since memory ran out", error)
+            return Kind.MEMORY, "a worker process was killed, since memory ran out"
         case exceptions.WorkerCrashedError():
-            return _told(Kind.CRASH, "a worker process died on Ray", error)
+            return Kind.CRASH, "a worker process died on Ray"
         case exceptions.ActorDiedError() if NODE not in str(error):
-            return _told(Kind.CRASH, "a worker process died on Ray", error)
+            return Kind.CRASH, "a worker process died on Ray"
         case _:  # a node, an object, its owner; an actor that cannot be reached
-            return _told(Kind.LOST, f"a node of the Ray cluster was lost ({_name(error)})", error)
+            return Kind.LOST, f"a node of the Ray cluster was lost ({type(error).__name__})"
 
 
 def _raised(error: exceptions.RayTaskError) -> Outcome:
@@ -69,13 +77,3 @@ def _raised(error: exceptions.RayTaskError) -> Outcome:
     if isinstance(cause, MemoryError):
         return Outcome(Kind.MEMORY, error=cause)
     return Outcome(Kind.ERROR, error=cause if isinstance(cause, Exception) else error)
-
-
-def _told(kind: Kind, what: str, error: Exception) -> Outcome:
-    told = CalhardError(f"{what}; nothing was published. {FEWER}")
-    told.__cause__ = error
-    return Outcome(kind, error=told)
-
-
-def _name(error: Exception) -> str:
-    return type(error).__name__

@@ -11,16 +11,16 @@ import fcntl
 import os
 import secrets
 import shutil
-import signal
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
+from calhard.engines.on_ray.manners import nothing_on_stdout, signals_as_they_were
 from calhard.errors import CalhardError
 
 PREFIX = "calhard-ray-"
@@ -35,8 +35,10 @@ FORGOTTEN = ("RAY_ADDRESS", "RAY_AUTH_TOKEN", "RAY_JOB_CONFIG_JSON_ENV_VAR")
 
 
 @contextmanager
-def private_ray(cpus: int, gpus: float = 0.0, *, debug: bool = False) -> Iterator[None]:
+def private_ray(cpus: int, gpus: float | None = None, *, debug: bool = False) -> Iterator[None]:
     """Run a Ray, and be joined to it; it ends with the block, or with the process.
+
+    Ray counts the cards of the machine itself unless it is told how many there are.
 
     Raises
     ------
@@ -48,8 +50,9 @@ def private_ray(cpus: int, gpus: float = 0.0, *, debug: bool = False) -> Iterato
         stack.enter_context(_environment(folder))
         ray = import_module("ray")
         _made_sure()
+        stack.enter_context(nothing_on_stdout(debug=debug))
         stack.callback(ray.shutdown)
-        with _as_it_was():
+        with signals_as_they_were(), _umask(0o077):
             try:
                 ray.init(
                     address="local",
@@ -137,7 +140,7 @@ def _set(variables: Mapping[str, str | None]) -> None:
 
 def _made_sure() -> None:
     """Have a Ray that was imported before obey the environment as it is now."""
-    constants = import_module("ray._private.ray_constants")
+    constants: Any = import_module("ray._private.ray_constants")
     constants.ENABLE_RAY_CLUSTER = False
     import_module("ray._raylet").Config.initialize("")
     _forget_token()
@@ -152,14 +155,10 @@ def _forget_token() -> None:
 
 
 @contextmanager
-def _as_it_was() -> Iterator[None]:
-    """Let Ray's processes write for this user alone; keep its hands off this one's signals."""
-    main = threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGTERM)
-    umask = os.umask(0o077)
+def _umask(bits: int) -> Iterator[None]:
+    """Let Ray's processes write for this user alone."""
+    before = os.umask(bits)
     try:
         yield
     finally:
-        os.umask(umask)
-        if main:
-            signal.signal(signal.SIGTERM, handler)
+        os.umask(before)

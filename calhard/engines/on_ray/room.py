@@ -15,6 +15,12 @@ LOOK_SECONDS = 5.0
 """Between two looks: nodes come and go."""
 
 
+def alive_nodes() -> list[dict[str, Any]]:
+    """Return what Ray tells of the nodes that are alive."""
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # as Ray has it
+    return [node for node in nodes if node["Alive"]]
+
+
 class Room:
     """Counts calls of so many processors, and cards, that fit on the nodes that are alive.
 
@@ -60,7 +66,7 @@ class Room:
             )
 
     def _count(self) -> int:
-        return sum(self._on(node["Resources"]) for node in ray.nodes() if node["Alive"])
+        return sum(self._on(node["Resources"]) for node in alive_nodes())
 
     def _on(self, has: dict[str, Any]) -> int:
         fit = [int(has.get("CPU", 0) // self.cpus)]

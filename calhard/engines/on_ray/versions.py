@@ -9,7 +9,6 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-import calhard
 import calhard_kernels
 from calhard._version import __version__
 from calhard.errors import CalhardError
@@ -32,8 +31,7 @@ def versions() -> Versions:
 def source_hash() -> str:
     """Return twelve digits that tell one source of calhard and its kernels from another."""
     digest = hashlib.sha256()
-    for package in (calhard, calhard_kernels):
-        root = Path(str(package.__file__)).parent
+    for root in (Path(__file__).parents[2], Path(str(calhard_kernels.__file__)).parent):
         for file in sorted(root.rglob("*.py")):
             digest.update(f"{file.relative_to(root).as_posix()}\0".encode())
             digest.update(file.read_bytes())
