@@ -137,6 +137,11 @@ def with_columns(schema: pa.Schema, old: pa.Schema, name: str) -> pa.Schema:
     return pa.schema([*found, pa.field(ORIGIN, origin)], metadata=schema.metadata)
 
 
+def fits(old: pa.Schema, schema: pa.Schema) -> bool:
+    """Return whether an older part's columns have the types that they have now."""
+    return all(field.type == schema.field(field.name).type for field in old)
+
+
 def joined_type(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
     """Return a type that holds the values of both as an audit reads them, None without any."""
     if a == b or pa.types.is_null(b):

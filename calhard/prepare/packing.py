@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from calhard.history.ids import Ints
@@ -70,24 +70,29 @@ def further_tasks(
     rows: Ints,
     batches: Sequence[Batches],
     replaced: frozenset[int],
+    narrow: Collection[str],
 ) -> list[WriteTask]:
-    """Return the tasks that bring up to date the parts in whose ranges rows come or go."""
+    """Return the tasks that bring up to date the parts in whose ranges rows come or go.
+
+    ``narrow`` are labels of parts whose columns get another type.
+    """
     labels = sorted(before.parts)
     starts = [0, *(bounds.range_of(before.parts[label].low) for label in labels[1:])]
     tasks: list[WriteTask] = []
     for place, (begin, end) in enumerate(pairwise([*starts, bounds.ranges])):
         part = before.parts[labels[place]]
         new = int(rows[begin:end].sum())
-        if not new and replaced.isdisjoint(part.origins):
+        label = labels[place]
+        if not new and label not in narrow and replaced.isdisjoint(part.origins):
             continue
         following = labels[place + 1] if place + 1 < len(labels) else None
         task = WriteTask(
             len(tasks),
             part.low if place else LEAST,
-            split_labels(labels[place], following, parts_for(part.rows + new)),
+            split_labels(label, following, parts_for(part.rows + new)),
             tuple(b for b in batches[begin:end] if b),
             part.rows + new,
-            labels[place],
+            label,
         )
         tasks.append(task)
     return tasks

@@ -18,7 +18,7 @@ from calhard.engines import Engine, LocalEngine, Progress
 from calhard.errors import ConfigError, InputError
 from calhard.history.account import RowAccount
 from calhard.measure.intake import told
-from calhard.prepare.columns import FileColumns, joined_schema, with_columns
+from calhard.prepare.columns import FileColumns, fits, joined_schema, with_columns
 from calhard.prepare.folder import PreparedFolder
 from calhard.prepare.intake import Intake
 from calhard.prepare.manifest import Manifest, Source
@@ -212,13 +212,14 @@ class _Job:
         canonical = bool(self.before.settings["canonical"])
         read = [(self.opened.files[i].name, self.columns[i]) for i in chosen]
         schema = joined_schema(read, canonical=canonical)
-        seen: list[pa.Schema] = []
-        for name in self.before.files:
-            old = pq.read_schema(self.folder.path / name)
-            if old not in seen:
-                seen.append(old)
-                schema = with_columns(schema, old, name)
+        for name, old in self._old_schemas().items():
+            schema = with_columns(schema, old, part_name(name))
         return schema
+
+    def _old_schemas(self) -> dict[str, pa.Schema]:
+        """The columns of the parts that are there, by their labels."""
+        labels = self.before.parts
+        return {label: pq.read_schema(self.folder.path / part_name(label)) for label in labels}
 
     def _origins(self) -> tuple[int, ...]:
         """The number of each file: its own of the last run, or the next."""
@@ -240,7 +241,9 @@ class _Job:
         rows, batches = by_range(intake.spills, intake.bounds.ranges)
         replaced = self._replaced(intake)
         if self.before.parts:
-            tasks = further_tasks(self.before, intake.bounds, rows, batches, replaced)
+            schema, old = intake.reading.schema, self._old_schemas()
+            narrow = [label for label in old if not fits(old[label], schema)]
+            tasks = further_tasks(self.before, intake.bounds, rows, batches, replaced, narrow)
         else:
             tasks = first_tasks(intake.bounds, rows, batches, self.before.generation)
         model, class_, stamp = (self.names.get(name, name) for name in KEY_COLUMNS)
