@@ -98,7 +98,7 @@ TEXTS = (pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string()))
 
 def typed(rng, table):
     """Return the same rows in types that a file may hold them in."""
-    for name in ("model_id", "class_id", "region"):
+    for name in [n for n in ("model_id", "class_id", "region") if n in table.schema.names]:
         kind = TEXTS[rng.integers(len(TEXTS))]
         table = _with(table, name, table[name].cast(pa.string()).cast(kind))
     time = table["timestamp"]
@@ -109,7 +109,10 @@ def typed(rng, table):
     else:
         time = time.cast(kind)
     table = _with(table, "timestamp", time)
-    return _with(table, "build", table["build"].cast([pa.int64(), pa.int16()][rng.integers(2)]))
+    if "build" in table.schema.names:
+        kind = (pa.int64(), pa.int16())[rng.integers(2)]
+        table = _with(table, "build", table["build"].cast(kind))
+    return table
 
 
 def _with(table, name, column):
