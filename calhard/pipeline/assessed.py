@@ -12,47 +12,66 @@ from calhard.errors import CalhardError
 from calhard.history import RowAccount, ShardSpec
 from calhard.history.account import Example
 from calhard.pipeline.keys import KeySpan
-from calhard.pipeline.marks import Mark, mark_path, read_mark, write_mark
+from calhard.pipeline.marks import mark_path, read_mark, write_mark
 
 STAGE = "assessed"
 
 
 @dataclass(frozen=True, slots=True)
 class Assessed:
-    """An assessed shard: what was counted, and the names of its files."""
+    """An assessed shard as the driver keeps it: small, whatever the shard holds."""
 
     spec: ShardSpec
     """The shard as it was read in the end: gathered if its rows turned out not to be sorted."""
     excluded: frozenset[str]
     """Files that were left out."""
     keys: KeySpan
-    sketch: CorrelationSketch
-    account: RowAccount
-    retired: frozenset[str]
-    """Models whose rows were left out."""
-    groups_file: str = ""
-    series_file: str = ""
+    groups_file: str
+    series_file: str
 
     @property
     def groups(self) -> int:
         """How many groups were assessed."""
         return self.keys.count
 
-    def write(self, folder: Path, groups: Path, series: Path) -> None:
-        """Leave the shard's mark."""
-        facts = {
-            "ordered": self.spec.ordered,
-            "excluded": sorted(self.excluded),
-            "keys": self.keys.told(),
-            "account": account_told(self.account),
-            "retired": sorted(self.retired),
-            "shape": list(self.sketch.counts.shape),
-        }
-        path = mark_path(folder, self.spec.name, STAGE)
-        write_mark(path, facts, self.sketch.counts, {"groups": groups, "series": series})
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What of a shard is added to that of others."""
+
+    sketch: CorrelationSketch
+    account: RowAccount
+    retired: frozenset[str] = frozenset()
+    """Models whose rows were left out."""
+
+    def __add__(self, other: Counts) -> Counts:
+        """Return the counts of both."""
+        return Counts(
+            self.sketch + other.sketch, self.account + other.account, self.retired | other.retired
+        )
 
 
-def read_assessed(folder: Path, spec: ShardSpec) -> Assessed:
+def write_assessed(
+    folder: Path,
+    spec: ShardSpec,
+    excluded: frozenset[str],
+    keys: KeySpan,
+    counts: Counts,
+    files: Mapping[str, Path],
+) -> None:
+    """Leave a shard's mark; ``files`` are its ``groups`` and ``series``."""
+    facts = {
+        "ordered": spec.ordered,
+        "excluded": sorted(excluded),
+        "keys": keys.told(),
+        "account": account_told(counts.account),
+        "retired": sorted(counts.retired),
+        "shape": list(counts.sketch.counts.shape),
+    }
+    write_mark(mark_path(folder, spec.name, STAGE), facts, counts.sketch.counts, files)
+
+
+def read_assessed(folder: Path, spec: ShardSpec) -> tuple[Assessed, Counts]:
     """Return what the mark of an assessed shard tells.
 
     Raises
@@ -63,21 +82,16 @@ def read_assessed(folder: Path, spec: ShardSpec) -> Assessed:
     mark = read_mark(mark_path(folder, spec.name, STAGE))
     if mark is None:
         raise CalhardError(f"{folder}: a shard's result is gone; nothing was published: run again")
-    return _assessed(mark, spec)
-
-
-def _assessed(mark: Mark, spec: ShardSpec) -> Assessed:
     facts = mark.facts
-    return Assessed(
+    shard = Assessed(
         replace(spec, ordered=facts["ordered"]),
         frozenset(facts["excluded"]),
         KeySpan.from_told(facts["keys"]),
-        CorrelationSketch(mark.counts.reshape(facts["shape"])),
-        account_from(facts["account"]),
-        frozenset(facts["retired"]),
         mark.file("groups"),
         mark.file("series"),
     )
+    sketch = CorrelationSketch(mark.counts.reshape(facts["shape"]))
+    return shard, Counts(sketch, account_from(facts["account"]), frozenset(facts["retired"]))
 
 
 def account_told(account: RowAccount) -> dict[str, Any]:
@@ -106,15 +120,13 @@ def account_from(told: Mapping[str, Any]) -> RowAccount:
     )
 
 
-def check_assessed(planned: Sequence[ShardSpec], found: Sequence[Assessed], whole: bool) -> None:
-    """Check that the shards are those that were planned, no series is twice there, and rows add up.
-
-    ``whole``: no shard is missing for a reason that is told.
+def check_keys(found: Sequence[Assessed]) -> None:
+    """Check that no series is in two shards, and each is in the one where it belongs.
 
     Raises
     ------
     CalhardError
-        They are not.
+        It is not so.
     """
     last = None
     for shard in found:
@@ -126,11 +138,19 @@ def check_assessed(planned: Sequence[ShardSpec], found: Sequence[Assessed], whol
         if last is not None and keys.first <= last:
             raise CalhardError(f"series are doubled: {keys.first} is in two shards")
         last = keys.last
+
+
+def check_rows(planned: Sequence[ShardSpec], account: RowAccount) -> None:
+    """Check that every row was accounted for, where all files' footers tell how many there are.
+
+    Raises
+    ------
+    CalhardError
+        Rows were lost or doubled.
+    """
     rows = _planned_rows(planned)
-    if rows is None or not whole or any(shard.excluded for shard in found):
-        return
-    seen = sum(s.account.rows + sum(s.account.counts.values()) for s in found)
-    if seen != rows:
+    seen = account.rows + sum(account.counts.values())
+    if rows is not None and seen != rows:
         raise CalhardError(
             f"{seen:,} rows were accounted for of {rows:,} that the footers tell; nothing was "
             "published: audit the history when nothing writes to it"

@@ -21,6 +21,7 @@ from calhard.pipeline.marks import mark_path, read_mark, verified_mark, write_ma
 from calhard.pipeline.shardfile import Attempt, BatchSink, read_batches
 
 PARTS = 8
+STAGE = "judged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +61,12 @@ class JudgeTask:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A judged shard, or part of one: the names of its files, and what was counted."""
+    """A judged shard, or part of one, as the driver keeps it."""
 
     task: JudgeTask
     groups_file: str
     judged_file: str
     keys: KeySpan
-    scores: ScoreSketch
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class JudgeShard:
     def __call__(self, task: JudgeTask) -> None:
         """Judge one shard, or part of one, and leave its mark."""
         path = mark_path(self.folder, task.mark, self.stage)
-        if verified_mark(path) is not None:
+        if self.is_done(task):
             return
         attempt, ledger = Attempt(self.folder, task.mark), KeyLedger()
         scores = ScoreSketch.zero(len(self.ruling.metrics))
@@ -99,7 +99,11 @@ class JudgeShard:
         facts = {"keys": ledger.span().told(), "shape": list(scores.counts.shape)}
         write_mark(path, facts, scores.counts, {"groups": own, "judged": judged})
 
-    def read(self, task: JudgeTask) -> Judged:
+    def is_done(self, task: JudgeTask) -> bool:
+        """Return whether an earlier try left a sound result of this very ruling."""
+        return verified_mark(mark_path(self.folder, task.mark, self.stage)) is not None
+
+    def read(self, task: JudgeTask) -> tuple[Judged, ScoreSketch]:
         """Return what the mark of a judged task tells."""
         mark = read_mark(mark_path(self.folder, task.mark, self.stage))
         if mark is None:
@@ -108,7 +112,12 @@ class JudgeShard:
             )
         scores = ScoreSketch(mark.counts.reshape(mark.facts["shape"]))
         keys = KeySpan.from_told(mark.facts["keys"])
-        return Judged(task, mark.file("groups"), mark.file("judged"), keys, scores)
+        return Judged(task, mark.file("groups"), mark.file("judged"), keys), scores
+
+
+def is_judged(folder: Path, name: str) -> bool:
+    """Return whether a whole shard was judged, by any ruling, and its files are sound."""
+    return any(verified_mark(path) is not None for path in folder.glob(f"{name}.{STAGE}-*"))
 
 
 def batches_of(task: JudgeTask, folder: Path) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:

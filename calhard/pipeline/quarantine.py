@@ -11,6 +11,7 @@ import pyarrow as pa
 from calhard.engines import Quarantined
 from calhard.history import ShardSpec
 from calhard.pipeline.judging import JudgeTask, batches_of
+from calhard.pipeline.series import KeptShard
 from calhard.schema import WHOLE_MODEL, coverage_row
 
 FAILED = "failed to compute"
@@ -40,15 +41,10 @@ class Blamed:
     def coverage(self) -> dict[str, object]:
         """Return its row of the coverage table."""
         reason = f"{FAILED}: {self.reason}"
-        unit, told = ("model", self.model) if self.model is not None else ("shard", self._range())
+        unit, told = "model", self.model
+        if told is None:
+            unit, told = "shard", _range(self.after, self.through)
         return coverage_row(unit, "indeterminate", reason, 1, told, REMEDY)
-
-    def _range(self) -> str:
-        ends = [
-            "" if self.after is None else f"after {self.after!r}",
-            "" if self.through is None else f"through {self.through!r}",
-        ]
-        return " ".join(["models", *filter(None, ends)]) if any(ends) else "all models"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +52,14 @@ class Quarantine:
     """All that could not be computed in a night, in the order of names."""
 
     blamed: tuple[Blamed, ...] = ()
+    unkept: tuple[Quarantined[KeptShard], ...] = ()
+    """Shards that were audited, and of which the values behind their series are not kept."""
 
     @classmethod
-    def of(cls, blamed: Iterable[Blamed]) -> Quarantine:
+    def of(cls, blamed: Iterable[Blamed], unkept: Iterable[Quarantined[KeptShard]]) -> Quarantine:
         """Return a quarantine in its order."""
-        return cls(tuple(sorted(blamed, key=lambda b: (b.model or b.through or "", b.reason))))
+        order = sorted(blamed, key=lambda b: (b.model or b.through or "", b.reason))
+        return cls(tuple(order), tuple(unkept))
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -78,7 +77,7 @@ class Quarantine:
 
     def coverage(self) -> list[dict[str, object]]:
         """Return the rows of the coverage table."""
-        return [b.coverage() for b in self.blamed]
+        return [*(b.coverage() for b in self.blamed), *map(_unkept, self.unkept)]
 
     def with_groups(self, groups: pa.Table) -> pa.Table:
         """Add to the groups of a night one for every model in it, of which nothing is known."""
@@ -86,6 +85,23 @@ class Quarantine:
         nights = {"nights": 0, "nights_violated": 0, "class_id": WHOLE_MODEL}
         added = [{"model_id": model, **counts, **nights} for model in self.models]
         return pa.concat_tables([groups, pa.Table.from_pylist(added, schema=groups.schema)])
+
+
+def _range(after: str | None, through: str | None) -> str:
+    """A range of models in words."""
+    ends = [
+        "" if after is None else f"after {after!r}",
+        "" if through is None else f"through {through!r}",
+    ]
+    return " ".join(["models", *filter(None, ends)]) if any(ends) else "all models"
+
+
+def _unkept(failed: Quarantined[KeptShard]) -> dict[str, object]:
+    shard = failed.task
+    reason = f"audited, but the values behind them could not be kept: {failed.reason}"
+    told = _range(shard.spec.after, shard.spec.through)
+    remedy = "nothing to mend in the verdicts; explain and the page draw no plot of them"
+    return coverage_row("group", "unkept", reason, shard.expected, told, remedy)
 
 
 def blamed_shards(given_up: Sequence[Quarantined[ShardSpec]]) -> Iterator[Blamed]:

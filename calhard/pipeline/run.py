@@ -21,7 +21,7 @@ from calhard.pipeline.quarantine import Quarantine
 from calhard.pipeline.result import AuditReport
 from calhard.pipeline.resume import Scratch, open_scratch, run_id
 from calhard.pipeline.series import Fingerprint, KeepSeries, kept_shards
-from calhard.pipeline.stages import Stages, sum_accounts, sum_sketches
+from calhard.pipeline.stages import Stages
 from calhard.pipeline.tasks import AssessShard
 from calhard.plan import AuditPlan
 from calhard.report.names import display_name
@@ -139,20 +139,20 @@ class _Job:
         reading = history.reading_of(clock, scratch.now_us)
         stages = Stages(self.engine, scratch.folder, self.progress)
         assess = AssessShard(reading, rules, scratch.folder, plan.retired_models)
-        assessed, blamed = stages.assess(assess, shards)
-        account = sum_accounts(assessed, history.account)
-        if not any(shard.groups for shard in assessed):
+        assessed = stages.assess(assess, shards)
+        account = history.account + assessed.counts.account
+        if not any(shard.groups for shard in assessed.shards):
             raise InputError(_nothing(history, account))
-        sketch = sum_sketches(assessed, len(metrics))
-        ruling = Ruling(plan, clock, metrics, fit_priors(sketch, len(metrics)), self.baseline)
-        fleet, more = stages.judge(ruling, assessed, sketch)
+        priors = fit_priors(assessed.counts.sketch, len(metrics))
+        ruling = Ruling(plan, clock, metrics, priors, self.baseline)
+        fleet, blamed = stages.judge(ruling, assessed, assess)
         self.progress("decide", 0, 1, 0)
         evidence = write_evidence(fleet, writer)
         self.progress("decide", 1, 1, 0)
         groups = None if plan.storage.keep == "all" else evidence.flagged()
         keep = KeepSeries(reading, rules, scratch.folder, plan.retired_models)
-        kept = kept_shards(assessed, groups)
-        stages.keep(keep, kept, writer)
+        kept = kept_shards(assessed.shards, groups)
+        unkept = stages.keep(keep, kept, writer)
         if kept:
             unchanged.check(history)
         return conclude(
@@ -160,8 +160,8 @@ class _Job:
             evidence,
             history,
             account,
-            {model for shard in assessed for model in shard.retired},
-            Quarantine.of([*blamed, *more]),
+            assessed.counts.retired,
+            Quarantine.of([*assessed.blamed, *blamed], unkept),
             night=writer.layout.night,
             engine=self.engine.name,
             started=started,

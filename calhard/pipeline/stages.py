@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import reduce
-from operator import add
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from calhard.assess.correlation import CorrelationSketch
-from calhard.engines import Engine, Finished, Policy, Progress, Quarantined, Settled, Split
+from calhard.engines import Engine, Policy, Progress, Quarantined, Split
 from calhard.errors import CalhardError
 from calhard.history import RowAccount, ShardSpec
 from calhard.judge.ruling import Ruling, ScoreSketch
-from calhard.pipeline.assessed import Assessed, check_assessed, read_assessed
+from calhard.pipeline.assessed import STAGE as ASSESSED
+from calhard.pipeline.assessed import Assessed, Counts, check_keys, check_rows, read_assessed
 from calhard.pipeline.fleet import JudgedFleet
-from calhard.pipeline.judging import JudgeShard, JudgeTask, SplitJudging
+from calhard.pipeline.judging import STAGE, Judged, JudgeShard, JudgeTask, SplitJudging
+from calhard.pipeline.marks import mark_path
 from calhard.pipeline.quarantine import Blamed, blamed_groups, blamed_shards
 from calhard.pipeline.series import KeepSeries, KeptShard
 from calhard.pipeline.shardfile import drain_batches
@@ -30,10 +31,10 @@ from calhard.store import NightWriter
 
 HANG_SECONDS = 1_800.0
 """A shard of some million rows takes seconds; slow storage takes minutes."""
-PATIENT = Policy(timeout=HANG_SECONDS, fatal=(CalhardError, OSError))
-"""Crashes, lack of memory and hanging are tried again; what the input or the disk refuse is not."""
 TOLERANT = Policy(timeout=HANG_SECONDS, fatal=(CalhardError, OSError), quarantine=True)
-"""What fails for good is split down to single models, and these are told, not raised."""
+"""Crashes, lack of memory and hanging are tried again; what fails for good is split down to single
+models, and these are told. What the input or the disk refuse is raised.
+"""
 
 
 class Counted(Protocol):
@@ -54,6 +55,15 @@ Unit = TypeVar("Unit", bound=Counted)
 
 
 @dataclass(frozen=True, slots=True)
+class Assessment:
+    """All shards of a night that could be assessed, what they count, and who is to blame else."""
+
+    shards: list[Assessed]
+    counts: Counts
+    blamed: list[Blamed]
+
+
+@dataclass(frozen=True, slots=True)
 class Stages:
     """Runs the stages of a night over an engine, in a folder for what workers leave."""
 
@@ -61,71 +71,119 @@ class Stages:
     folder: Path
     progress: Progress
 
-    def assess(
-        self, assess: AssessShard, shards: Sequence[ShardSpec]
-    ) -> tuple[list[Assessed], list[Blamed]]:
-        """Assess the shards; also return who is to blame for those that could not be.
+    def assess(self, function: AssessShard, shards: Sequence[ShardSpec]) -> Assessment:
+        """Assess the shards.
 
         Raises
         ------
         CalhardError
             None of them could be, or what came back is not what went out.
         """
-        done, given_up = self._run("assess", assess, shards, TOLERANT, SplitShard(assess.reading))
-        found = [read_assessed(self.folder, spec) for spec in done]
+        found: list[Assessed] = []
+        counts = Counts(CorrelationSketch.zero(len(function.rules.metrics)), RowAccount())
+
+        def take(spec: ShardSpec) -> None:
+            nonlocal counts
+            shard, own = read_assessed(self.folder, spec)
+            found.append(shard)
+            counts += own
+
+        split = SplitShard(function.reading)
+        given_up = self._run("assess", function, shards, split, take)
         if given_up and not any(shard.groups for shard in found):
             raise given_up[0].error
-        check_assessed(shards, found, whole=not given_up)
-        return found, list(blamed_shards(given_up))
+        check_keys(found)
+        if not given_up and not any(shard.excluded for shard in found):
+            check_rows(shards, counts.account)
+        return Assessment(found, counts, list(blamed_shards(given_up)))
 
     def judge(
-        self, ruling: Ruling, shards: Sequence[Assessed], sketch: CorrelationSketch
+        self, ruling: Ruling, assessed: Assessment, again: AssessShard
     ) -> tuple[JudgedFleet, list[Blamed]]:
-        """Judge the assessed shards; what inflates their p-values is told by all together."""
-        digest = hashlib.sha256(np.ascontiguousarray(sketch.counts).tobytes()).hexdigest()
-        judge = JudgeShard(ruling, self.folder, f"judged-{digest[:16]}")
+        """Judge the assessed shards; what inflates their p-values is told by all together.
+
+        ``again`` assesses a shard once more that an earlier try judged among others.
+        """
+        judge = JudgeShard(ruling, self.folder, f"{STAGE}-{_digest(assessed.counts.sketch)}")
+        shards = self._with_series(judge, assessed.shards, again)
+        found: list[Judged] = []
+        scores = ScoreSketch.zero(len(ruling.metrics))
+
+        def take(task: JudgeTask) -> None:
+            nonlocal scores
+            part, own = judge.read(task)
+            found.append(part)
+            scores += own
+            if task.is_whole:  # its accumulators have served
+                (self.folder / task.series).unlink(missing_ok=True)
+
         tasks = [JudgeTask.of(shard) for shard in shards]
-        done, given_up = self._run("judge", judge, tasks, TOLERANT, SplitJudging(self.folder))
-        found = [judge.read(task) for task in done]
-        if given_up and not any(part.keys.count for part in found):
+        given_up = self._run("judge", judge, tasks, SplitJudging(self.folder), take)
+        if given_up and not found:
             raise given_up[0].error
         _check_judged(shards, found)
-        scores = (part.scores for part in found)
-        factors = reduce(add, scores, ScoreSketch.zero(len(ruling.metrics))).factors()
-        fleet = JudgedFleet(ruling, self.folder, found, factors)
+        fleet = JudgedFleet(ruling, self.folder, found, scores.factors())
         return fleet, list(blamed_groups(given_up, self.folder))
 
-    def keep(self, keep: KeepSeries, shards: Sequence[KeptShard], writer: NightWriter) -> None:
-        """Write the values of the kept groups, in the order of their names."""
-        tasks = [shard.spec for shard in shards]
-        settled = self.engine.run(keep, shards, PATIENT)
-        tell = _Tell("series", tasks, self.progress)
-        with writer.parts("series", series_schema(keep.rules.metrics)) as sink, closing(settled):
-            for shard in settled:
-                tell(shard.task.spec)
-                for batch in drain_batches(self.folder / _value(shard)):
+    def _with_series(
+        self, judge: JudgeShard, shards: Sequence[Assessed], again: AssessShard
+    ) -> list[Assessed]:
+        """The shards, of which those have their accumulators back that are still to be judged.
+
+        They are gone where an earlier try judged a shard and then came to another ruling.
+        """
+        gone = [
+            shard.spec
+            for shard in shards
+            if not (self.folder / shard.series_file).exists()
+            and not judge.is_done(JudgeTask.of(shard))
+        ]
+        if not gone:
+            return list(shards)
+        for spec in gone:
+            mark_path(self.folder, spec.name, ASSESSED).unlink(missing_ok=True)
+        with closing(self.engine.map(again, gone)) as results:
+            deque(results, maxlen=0)
+        made = {spec.name: read_assessed(self.folder, spec)[0] for spec in gone}
+        return [made.get(shard.spec.name, shard) for shard in shards]
+
+    def keep(
+        self, function: KeepSeries, shards: Sequence[KeptShard], writer: NightWriter
+    ) -> list[Quarantined[KeptShard]]:
+        """Write the values of the kept groups, in the order of their names; return what failed."""
+        tell = _Tell("series", [shard.spec for shard in shards], self.progress)
+        failed: list[Quarantined[KeptShard]] = []
+        results = self.engine.run(function, shards, TOLERANT)
+        schema = series_schema(function.rules.metrics)
+        with writer.parts("series", schema) as sink, closing(results):
+            for settled in results:
+                tell(settled.task.spec)
+                if isinstance(settled, Quarantined):
+                    failed.append(settled)
+                    continue
+                for batch in drain_batches(self.folder / settled.value):
                     sink.write(batch)
+        return failed
 
     def _run(
         self,
         stage: str,
         function: Callable[[Unit], None],
         tasks: Sequence[Unit],
-        policy: Policy,
         split: Split,
-    ) -> tuple[list[Unit], list[Quarantined[Unit]]]:
-        """Return the tasks that were done and those that were given up, each in order."""
+        take: Callable[[Unit], None],
+    ) -> list[Quarantined[Unit]]:
+        """Take each task that was done, in order; return those that were given up."""
         tell = _Tell(stage, tasks, self.progress)
-        done: list[Unit] = []
         given_up: list[Quarantined[Unit]] = []
-        with closing(self.engine.run(function, tasks, policy, split)) as results:
+        with closing(self.engine.run(function, tasks, TOLERANT, split)) as results:
             for settled in results:
-                tell(settled.task)
                 if isinstance(settled, Quarantined):
                     given_up.append(settled)
                 else:
-                    done.append(settled.task)
-        return done, given_up
+                    take(settled.task)
+                tell(settled.task)
+        return given_up
 
 
 class _Tell:
@@ -142,13 +200,12 @@ class _Tell:
         self._progress(self._stage, self._place[task.index], len(self._tasks), self._rows)
 
 
-def _value(settled: Settled[KeptShard, str]) -> str:
-    if isinstance(settled, Finished):
-        return settled.value
-    raise settled.error
+def _digest(sketch: CorrelationSketch) -> str:
+    """What the ruling of a run depends on beside the run itself: which shards could be assessed."""
+    return hashlib.sha256(np.ascontiguousarray(sketch.counts).tobytes()).hexdigest()[:16]
 
 
-def _check_judged(shards: Sequence[Assessed], found: Sequence[Any]) -> None:
+def _check_judged(shards: Sequence[Assessed], found: Sequence[Judged]) -> None:
     """Check that what was judged is what was assessed, key by key."""
     assessed = {shard.spec.name: shard.keys for shard in shards}
     for part in found:
@@ -156,13 +213,3 @@ def _check_judged(shards: Sequence[Assessed], found: Sequence[Any]) -> None:
             raise CalhardError("series are lost or doubled between assessing and judging")
         if part.keys.count != part.task.stop - part.task.start:
             raise CalhardError("series are lost or doubled where a shard was split")
-
-
-def sum_sketches(shards: Sequence[Assessed], metrics: int) -> CorrelationSketch:
-    """Return the sketch of all shards together."""
-    return reduce(add, (shard.sketch for shard in shards), CorrelationSketch.zero(metrics))
-
-
-def sum_accounts(shards: Sequence[Assessed], first: RowAccount) -> RowAccount:
-    """Return the account of all shards together."""
-    return reduce(add, (shard.account for shard in shards), first)

@@ -17,9 +17,10 @@ from calhard.history import (
 )
 from calhard.history.models import models_of
 from calhard.history.shards import split_shard
-from calhard.pipeline.assessed import STAGE, Assessed
+from calhard.pipeline.assessed import STAGE, Counts, write_assessed
+from calhard.pipeline.judging import is_judged
 from calhard.pipeline.keys import KeyLedger
-from calhard.pipeline.marks import mark_path, verified_mark
+from calhard.pipeline.marks import mark_path, read_mark
 from calhard.pipeline.shardfile import Attempt, BatchSink, Pile
 from calhard.plan.globs import matched
 from calhard.series import SeriesBlock
@@ -40,7 +41,7 @@ class AssessShard:
 
     def __call__(self, spec: ShardSpec) -> None:
         """Assess one shard; a file that breaks in the middle is left out as a whole."""
-        if verified_mark(mark_path(self.folder, spec.name, STAGE)) is not None:
+        if self._is_done(spec):
             return
         reading, refused = self.reading, RowAccount()
         while True:
@@ -54,6 +55,13 @@ class AssessShard:
                 spec = spec.gathered()
             else:
                 return
+
+    def _is_done(self, spec: ShardSpec) -> bool:
+        """Whether an earlier try left what is needed: accumulators, or what was made of them."""
+        mark = read_mark(mark_path(self.folder, spec.name, STAGE))
+        if mark is None:
+            return False
+        return mark.is_sound(self.folder) or is_judged(self.folder, spec.name)
 
     def _attempt(self, spec: ShardSpec, reading: Reading, refused: RowAccount) -> None:
         attempt = Attempt(self.folder, spec.name)
@@ -70,10 +78,9 @@ class AssessShard:
                 ledger.add(block.model_id, block.class_id)
                 pile.add(*assess_block(block, self.rules, sketch))
             pile.write()
-        done = Assessed(
-            spec, reading.excluded, ledger.span(), sketch, account + refused, frozenset(retired)
-        )
-        done.write(self.folder, groups, series)
+        counts = Counts(sketch, account + refused, frozenset(retired))
+        files = {"groups": groups, "series": series}
+        write_assessed(self.folder, spec, reading.excluded, ledger.span(), counts, files)
 
     def _in_service(
         self, block: SeriesBlock, account: RowAccount, retired: set[str]

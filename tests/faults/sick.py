@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from calhard.engines import LocalEngine
 from calhard.history import ShardSpec
 from calhard.pipeline.judging import batches_of
+from calhard.pipeline.series import KeptShard
 
 
 def fail(how):
@@ -36,6 +37,8 @@ class Sick:
     def holds(self, task, model):
         if isinstance(task, ShardSpec):
             return task.holds(model)
+        if isinstance(task, KeptShard):
+            return task.spec.holds(model)
         found = batches_of(task, self.function.folder)
         return any(model in groups["model_id"].to_pylist() for groups, _ in found)
 

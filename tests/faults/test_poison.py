@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 
 from calhard.errors import CalhardError
+from calhard.explanation import explain_night
 from calhard.history import shards
 from calhard.pipeline import run_audit
 from calhard.plan import AuditPlan
@@ -89,6 +90,18 @@ def test_a_poison_model_that_is_expected_is_not_called_silent(history, tmp_path)
 def test_several_poison_models_are_all_named(history, tmp_path):
     sick(history, tmp_path, "AssessShard", ("m0", "m1", "m8"), "crash")
     assert [example for *_, example in coverage(tmp_path, "model")][1:] == ["m0", "m1", "m8"]
+
+
+def test_values_that_cannot_be_kept_change_no_verdict(history, tmp_path, without):
+    report = sick(history, tmp_path, "KeepSeries", (BAD,), "crash")
+    assert report.exit_code == 0
+    (unkept,) = coverage(tmp_path, "group")
+    reason = "audited, but the values behind them could not be kept: a worker process was killed"
+    assert unkept == ("unkept", f"{reason} (SIGSEGV)", 6, "models after 'm2' through 'm5'")
+    night = open_night(tmp_path)
+    assert night.table("evidence").num_rows > 0
+    assert (night.series(BAD).num_rows, night.series("m8").num_rows) == (0, 2 * SPEC.days)
+    assert explain_night(night, BAD).verdict
 
 
 def test_where_everything_fails_nothing_is_published_and_the_reason_is_told(history, tmp_path):

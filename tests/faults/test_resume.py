@@ -230,6 +230,31 @@ def test_a_poison_model_is_found_again_and_the_rest_is_not_computed_again(histor
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
+def test_accumulators_that_were_judged_take_no_room_any_more(history, tmp_path):
+    end(history, tmp_path, "judge", 2)
+    (folder,) = scratch(tmp_path)
+    assert len(list(folder.glob("*.series.arrow"))) == 3
+    assert len(list(folder.glob("*.judged.arrow"))) == 2
+
+
+def test_a_run_that_comes_to_another_ruling_judges_all_shards_anew(tmp_path):
+    """The first try lost a model of a family whose prior it had changed."""
+    names = [(f"m{i:02d}", "c") for i in range(24)]
+    history = write_history(tmp_path / "history", names)
+    audit(history, tmp_path / "whole")
+    out = tmp_path / "out"
+    with pytest.raises(Ended):
+        run_audit(
+            history,
+            AuditPlan(),
+            out=out,
+            engine=SickEngine("AssessShard", ("m20",), "error", workers=1),
+            progress=ended_at("judge", 15),
+        )
+    assert resumed(history, out) == ([(23, 24)], 1 + 15)  # the lost one, and those judged before
+    assert contents(out) == contents(tmp_path / "whole")
+
+
 def test_a_series_that_is_in_two_shards_fails_the_night(history, tmp_path, monkeypatch):
     from calhard.pipeline import stages
 
@@ -237,8 +262,9 @@ def test_a_series_that_is_in_two_shards_fails_the_night(history, tmp_path, monke
     found = []
 
     def twice(folder, spec):
-        found.append(real(folder, spec))
-        return found[0]
+        shard, counts = real(folder, spec)
+        found.append(shard)
+        return found[0], counts
 
     monkeypatch.setattr(stages, "read_assessed", twice)
     with pytest.raises(CalhardError, match="doubled"):
@@ -252,9 +278,9 @@ def test_rows_that_are_lost_fail_the_night(history, tmp_path, monkeypatch):
     real = stages.read_assessed
 
     def less(folder, spec):
-        found = real(folder, spec)
-        found.account.rows -= 1
-        return found
+        shard, counts = real(folder, spec)
+        counts.account.rows -= 1
+        return shard, counts
 
     monkeypatch.setattr(stages, "read_assessed", less)
     with pytest.raises(CalhardError, match=r"rows were accounted for of .* that the footers tell"):
