@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from typing import Any
 
@@ -39,19 +39,30 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class BinFile:
+    """A file of reliability bins as it was copied."""
+
+    bytes: int
+    modified_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """The settings that a folder was prepared with, its sources by name, its parts by label."""
 
     settings: Mapping[str, Any]
     sources: Mapping[str, Source] = field(default_factory=dict)
     parts: Mapping[str, Part] = field(default_factory=dict)
+    bins: Mapping[str, BinFile] = field(default_factory=dict)
+    """By their names within the folder."""
     generation: int = 0
     """Goes up when all is prepared anew: no part of one has the name of another's."""
 
     @property
     def files(self) -> dict[str, int]:
-        """Names and bytes of the parts' files."""
-        return {part_name(label): part.bytes for label, part in self.parts.items()}
+        """Names and bytes of the parts' files, and of the bins beside them."""
+        parts = {part_name(label): part.bytes for label, part in self.parts.items()}
+        return parts | {name: file.bytes for name, file in self.bins.items()}
 
     def to_text(self) -> str:
         """Return the file's text: a line for every source and part."""
@@ -64,7 +75,9 @@ class Manifest:
         parts = [_line(_part(label, self.parts[label])) for label in sorted(self.parts)]
         sources = [_line(self.sources[name].to_dict()) for name in sorted(self.sources)]
         lines = [f"{_line(key)}: {_line(value)}" for key, value in head.items()]
-        lines += [f'"parts": {_listed(parts)}', f'"sources": {_listed(sources)}']
+        bins = [_line({"name": name, **asdict(self.bins[name])}) for name in sorted(self.bins)]
+        lines += [f'"parts": {_listed(parts)}', f'"bins": {_listed(bins)}']
+        lines.append(f'"sources": {_listed(sources)}')
         return "{\n" + ",\n".join(f" {line}" for line in lines) + "\n}\n"
 
     @classmethod
@@ -83,7 +96,8 @@ class Manifest:
                 sources = (Source(**source) for source in told["sources"])
                 parts = {part["label"]: _part_of(part) for part in told["parts"]}
                 named = {source.name: source for source in sources}
-                return cls(told["settings"], named, parts, int(told["generation"]))
+                bins = {b["name"]: BinFile(b["bytes"], b["modified_ns"]) for b in told["bins"]}
+                return cls(told["settings"], named, parts, bins, int(told["generation"]))
         except (ValueError, KeyError, TypeError, AttributeError) as e:
             raise InputError(
                 f"{place}: is damaged ({type(e).__name__}: {e}); put back a copy of it, or "

@@ -18,6 +18,7 @@ from calhard.engines import Engine, LocalEngine, Progress
 from calhard.errors import ConfigError, InputError
 from calhard.history.account import RowAccount
 from calhard.measure.intake import told
+from calhard.prepare.bins import copy_bins
 from calhard.prepare.columns import FileColumns, fits, joined_schema, with_columns
 from calhard.prepare.folder import PreparedFolder
 from calhard.prepare.intake import Intake
@@ -182,7 +183,9 @@ class _Job:
         parts, written = self._write(intake) if intake else (dict(self.before.parts), {})
         if not parts:
             raise InputError(self._nothing(intake))
-        manifest = replace(self.before, sources=self._sources(intake), parts=parts)
+        bins = copy_bins(self.opened, self.folder.staged, self.before.bins)
+        sources = self._sources(intake)
+        manifest = replace(self.before, sources=sources, parts=parts, bins=bins)
         if manifest != self.before:
             self.folder.commit(manifest.to_text())
         return self._report(read, intake, parts, written)

@@ -73,6 +73,11 @@ class HistorySource:
         """Whether all files are of calhard's own making."""
         return all(map(is_canonical, self.schemas))
 
+    @property
+    def root(self) -> str:
+        """The path of the folder, with its last slash, in which the files have their names."""
+        return self.files[0].path.removesuffix(self.files[0].name)
+
     def columns(self, names: Mapping[str, str], out: Mapping[str, str]) -> list[FileColumns]:
         """Return where each file holds the columns of the prepared history.
 
@@ -99,8 +104,7 @@ class HistorySource:
 
     def sizes(self, names: Sequence[str]) -> dict[str, int]:
         """Return the bytes of files by name, of those that cannot be read too."""
-        root = self.files[0].path.removesuffix(self.files[0].name)
-        found = self.filesystem.get_file_info([root + name for name in names])
+        found = self.filesystem.get_file_info([self.root + name for name in names])
         return {name: info.size or 0 for name, info in zip(names, found, strict=True)}
 
 

@@ -213,8 +213,10 @@ class StagedFolder:
         commit = self._commit
         text = (commit / MANIFEST).read_text("utf-8")
         dropped = self._known().keys() - self.files(text, str(commit / MANIFEST)).keys()
-        new = sorted(p.name for p in commit.iterdir() if p.name != MANIFEST)
+        found = (p.relative_to(commit).as_posix() for p in commit.rglob("*") if p.is_file())
+        new = [name for name in found if name != MANIFEST]
         for name in sorted(new, key=lambda n: ((self.path / n).exists(), n)):
+            disk.make_folder((self.path / name).parent)
             disk.replace(commit / name, self.path / name)
         for name in sorted(dropped):
             if (self.path / name).exists():

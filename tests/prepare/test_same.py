@@ -15,6 +15,8 @@ from calhard.errors import InputError
 from calhard.history import History
 from calhard.plan import AuditPlan
 from calhard.prepare.columns import ORIGIN
+from tests.measure.logs import days_of, measure, predictions
+from tests.measure.logs import write as logged
 from tests.prepare.made import KEYS, lay_out, prepare, rows, seen, small, streams, table_of, write
 
 
@@ -275,3 +277,26 @@ def test_columns_of_other_types_are_joined_without_loss(tmp_path, first, second,
     assert seen(tmp_path / "out") == seen(tmp_path / "h")
     assert History.open(tmp_path / "out", AuditPlan()).metrics == ("aece", "dece")
     assert [n for n in KEYS if n not in table_of(tmp_path / "out").schema.names] == []
+
+
+def bins_of(folder):
+    return {p.name: p.read_bytes() for p in (folder / "_bins").iterdir()}
+
+
+def test_the_bins_of_a_measured_history_go_with_it(tmp_path, monkeypatch):
+    small(monkeypatch)
+    log, history, out = (tmp_path / name for name in ("log", "h", "out"))
+    days = days_of(predictions(days=10, rows=20))
+    logged(log, **{f"d{i}": day for i, day in enumerate(days[:3])})
+    measure(log, history)
+    prepare(history, out)
+    assert len(bins_of(out)) == 1
+    assert bins_of(out) == bins_of(history)
+    logged(log, **{f"d{i}": day for i, day in enumerate(days)})
+    measure(log, history)
+    prepare(history, out)
+    assert len(bins_of(out)) == 2
+    assert bins_of(out) == bins_of(history)
+    assert seen(out) == seen(history)
+    assert streams(out)
+    assert prepare(history, out).idle
