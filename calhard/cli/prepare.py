@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from calhard.cli import options
+from calhard.cli import engines, options
 from calhard.cli.output import json_text, reader_may_leave
 
 
@@ -14,7 +14,7 @@ from calhard.cli.output import json_text, reader_may_leave
 @click.argument("history")
 @options.out_argument
 @options.config
-@click.option("--workers", type=click.IntRange(1), help="Worker processes; all cores by default.")
+@engines.options
 @click.option("--force", is_flag=True, help="Write all of OUT anew, from what is there.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress; on stdout what was left out alone.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of words.")
@@ -23,6 +23,8 @@ def command(
     history: str,
     out: Path,
     config: Path | None,
+    engine: str,
+    ray_address: str | None,
     workers: int | None,
     force: bool,
     quiet: bool,
@@ -50,15 +52,13 @@ def command(
       3  degraded: coverage under its bound
     """
     from calhard.cli.progress import PREPARE, progress
-    from calhard.engines import LocalEngine
     from calhard.prepare.run import prepare_history
     from calhard.prepare.told import alarming_lines, report_lines
 
     plan = options.load_plan(config, None)
-    with progress(quiet=quiet, stages=PREPARE, unit="tasks") as tell:
-        report = prepare_history(
-            history, out, plan=plan, force=force, engine=LocalEngine(workers), progress=tell
-        )
+    computing = engines.chosen(engine, ray_address, workers)
+    with computing as where, progress(quiet=quiet, stages=PREPARE, unit="tasks") as tell:
+        report = prepare_history(history, out, plan=plan, force=force, engine=where, progress=tell)
     with reader_may_leave():
         if as_json:
             click.echo(json_text(report.to_dict()))
