@@ -59,18 +59,21 @@ class SeriesBlock:
 
         The block itself where no row lacks it.
         """
-        values = self.values[metric]
-        known = ~np.isnan(values)
+        known = ~np.isnan(self.values[metric])
         if known.all():
             return self
-        before = np.concatenate(([0], np.cumsum(known)))
+        return replace(self, values={metric: self.values[metric]}).rows(known)
+
+    def rows(self, chosen: NDArray[np.bool_]) -> SeriesBlock:
+        """Return the block of the chosen rows alone, shape (N,); the groups stay."""
+        before = np.concatenate(([0], np.cumsum(chosen)))
         weights = self.total_samples
         return replace(
             self,
             offsets=before[self.offsets],
-            timestamp=self.timestamp[known],
-            values={metric: values[known]},
-            total_samples=None if weights is None else weights[known],
+            timestamp=self.timestamp[chosen],
+            values={name: values[chosen] for name, values in self.values.items()},
+            total_samples=None if weights is None else weights[chosen],
         )
 
     def select(self, chosen: NDArray[np.bool_]) -> SeriesBlock:

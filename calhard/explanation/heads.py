@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from calhard.explanation.facts import SeriesFacts
+from calhard.judge.labels import CALIBRATION_ERRORS
 from calhard.schema import HEADS
 from calhard_kernels.inflation import deflate
 
@@ -52,6 +53,12 @@ def head_words(facts: SeriesFacts) -> list[HeadWord]:
     ]
 
 
+def _labels(facts: SeriesFacts, name: str) -> str:
+    """A further reason where the labels per slot changed by more than 2×."""
+    moved = facts.metric in CALIBRATION_ERRORS and bool(facts.told("tau_shift"))
+    return ", or explained by the labels" if moved and name != "oscillation" else ""
+
+
 def _weighted(facts: SeriesFacts) -> dict[str, float]:
     """The p over the head's share, after its family's inflation; only heads that are on."""
     weights, cap = facts.plan.regression.weights(), facts.plan.regression.lambda_cap
@@ -74,6 +81,6 @@ def _said(facts: SeriesFacts, name: str, weighted: dict[str, float]) -> str:
         return "decided"
     if combined is not None and p <= SMALL and weighted[name] < NEARER * combined:
         least = facts.plan.min_effects_for((facts.model_id,), (facts.class_id,))[0]
-        return f"gate closed: {GATES[name].format(least=least)}"
+        return f"gate closed: {GATES[name].format(least=least)}{_labels(facts, name)}"
     agrees = facts.change is not None and weighted[name] <= facts.plan.regression.max_p
     return "small too" if agrees else "quiet"

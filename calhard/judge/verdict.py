@@ -11,6 +11,7 @@ from calhard.assess.columns import LEAST_SPREAD, NIGHTS, RECENT, SHORT, Columns,
 from calhard.assess.correlation import head_correlation
 from calhard.judge.head import Head
 from calhard.judge.heads import judge_heads, shrunk_correlations
+from calhard.judge.labels import CALIBRATION_ERRORS, unless_explained
 from calhard.judge.levels import level_test
 from calhard.judge.outlook import outlook, t_quantile
 from calhard.judge.pinned import Pin
@@ -24,8 +25,6 @@ from calhard_kernels.effective import Correlation, reference_welch
 from calhard_kernels.slope import Trend
 from calhard_kernels.welch import Test, cohens_d, welch
 
-CALIBRATION_ERRORS = frozenset({"aece", "dece"})
-"""Metrics that move with the number of labels alone."""
 POWER_TAIL, POWER_Z = 0.0002, 0.84
 """The smallest detectable change is found 8 times in 10 at about this level."""
 
@@ -128,6 +127,8 @@ def _statistics(
     min_effect = plan.min_effects_for(models, classes)
     test = level_test(columns, correlations["level"])
     heads = judge_heads(columns, correlations, test, min_effect, scan_null())
+    if metric.name in CALIBRATION_ERRORS:
+        heads = unless_explained(heads, columns)
     found = _plain(columns, correlations["level"], test) | _heads(columns, heads)
     if "slope" in correlations:
         found |= _trend_columns(trend_of(columns, columns["n_reference"] + columns["n_analysis"]))

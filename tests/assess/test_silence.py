@@ -16,7 +16,7 @@ AS_OF = 20_600 * MICROSECONDS_PER_DAY
 NAMES = ("aece", "alpha")
 
 
-def statuses(aece, alpha, timestamp):
+def statuses(aece, alpha, timestamp, samples=None):
     """Return (status, reason) of both metrics of one group."""
     clock = Clock.of(AuditPlan(), AS_OF)
     metrics = {name: BUILTIN_METRICS[name] for name in NAMES}
@@ -26,7 +26,7 @@ def statuses(aece, alpha, timestamp):
         np.array([0, len(timestamp)]),
         np.array(timestamp, np.int64),
         {"aece": np.array(aece, float), "alpha": np.array(alpha, float)},
-        None,
+        None if samples is None else np.array(samples, float),
         np.zeros(1, np.bool_),
         {},
         np.full(1, -1, np.int64),
@@ -60,6 +60,22 @@ def test_a_metric_without_a_value_in_rows_that_come_is_too_young_to_judge_not_si
     assert status == "insufficient"
     assert "0 analysis samples" in reason
     assert "9 row(s) have no value" in reason
+
+
+def test_a_calibration_error_that_is_gone_while_labels_come_is_silent():
+    aece = noisy(DAYS)
+    aece[-9:] = np.nan
+    found = statuses(aece, noisy(DAYS), days(), [500] * DAYS)
+    assert found["aece"] == ("failed", "no sample for 216 h; one is due every 24 h")
+    assert found["alpha"] == ("ok", "")
+
+
+def test_periods_that_wait_for_labels_are_no_silence_of_any_metric():
+    aece, samples = noisy(DAYS), np.full(DAYS, 500.0)
+    aece[-6:], samples[-6:] = np.nan, 0
+    found = statuses(aece, aece, days(), samples)
+    assert {status for status, _ in found.values()} == {"insufficient"}
+    assert "6 row(s) have no value" in found["aece"][1]
 
 
 def test_when_the_rows_stop_every_metric_is_silent_since_the_last_row():
