@@ -71,7 +71,7 @@ class Job:
             raise InputError(self._nothing())
         manifest = self._manifest(decision.measured, parts)
         if manifest != self.before:
-            self.folder.commit(manifest)
+            self.folder.commit(manifest.to_text())
         return self._report(decision, measured, manifest, written)
 
     def _read(self) -> Decision:

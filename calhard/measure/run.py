@@ -6,9 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
@@ -25,6 +23,7 @@ from calhard.measure.predictions import Predictions
 from calhard.measure.result import MeasureReport
 from calhard.measure.settings import Settings
 from calhard.plan.instant import instant
+from calhard.store.staged import check_apart
 
 if TYPE_CHECKING:
     from calhard.plan import AuditPlan
@@ -78,7 +77,7 @@ def measure_history(
     settings = Settings(Period.parse(period), plan, device)
     array_namespace(device)  # refuses what is not there before anything is read
     extent = _extent(settings.period, since, force=force)
-    _check_apart(source, history)
+    check_apart(source, history, "the predictions")
     predictions = Predictions.open(source, plan)
     engine, progress = engine or LocalEngine(), progress or _silent
     with HistoryFolder(history) as folder:
@@ -114,23 +113,6 @@ def _extent(period: Period, since: str | datetime | None, *, force: bool) -> Ext
     return Extent(int(period.number(np.array([moment], np.int64))[0]), force, moment)
 
 
-def _check_apart(source: str | os.PathLike[str], history: str | os.PathLike[str]) -> None:
-    """Refuse a history among the predictions: the next run would read it as such."""
-    text = os.fspath(source)
-    path = unquote(urlsplit(text).path) if text.startswith("file://") else text
-    if "://" in path:
-        return
-    there, here = Path(path).resolve(), Path(history).resolve()
-    if here == there or (
-        there in here.parents
-        and not any(p.startswith(("_", ".")) for p in here.relative_to(there).parts)
-    ):
-        raise ConfigError(
-            f"{os.fspath(history)}: lies among the predictions ({text}), where it would be read as "
-            "such; choose a folder beside them"
-        )
-
-
 def _before(
     folder: HistoryFolder, there: Manifest | None, settings: Settings, extent: Extent
 ) -> Manifest:
@@ -153,5 +135,5 @@ def _before(
             f"{folder.path}: was measured with {name} = {there.settings.get(name)!r}, not "
             f"{told.get(name)!r}; choose another folder, or measure everything anew with --force"
         )
-    folder.check_parts(there)
+    folder.check_whole()
     return there

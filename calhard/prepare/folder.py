@@ -18,6 +18,7 @@ class PreparedFolder(StagedFolder):
     done = "is prepared"
     foreign = "it is no history that calhard prepared; choose another folder"
     stray = "was not prepared by calhard, but an audit would read it; move it out of the folder"
+    anew = "prepare everything anew with --force"
     in_progress = HistoryInProgress
     folders = ("rows",)
 

@@ -7,9 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -34,6 +32,7 @@ from calhard.prepare.tasks import WriteParts
 from calhard.report.names import display_name
 from calhard.schema import KEY_COLUMNS
 from calhard.store import disk
+from calhard.store.staged import check_apart
 
 if TYPE_CHECKING:
     from calhard.plan import AuditPlan
@@ -79,7 +78,7 @@ def prepare_history(
     PublishError
         The folder could not be written; the message says what became of it.
     """
-    check_apart(source, out)
+    check_apart(source, out, "the history")
     opened = HistorySource.open(source, plan)
     with PreparedFolder(out) as folder:
         before = _before(folder, _settings(opened, plan), force=force)
@@ -103,29 +102,6 @@ def prepare_history(
 
 def _silent(stage: str, done: int, total: int, rows: int) -> None:
     del stage, done, total, rows
-
-
-def check_apart(source: str | os.PathLike[str], out: str | os.PathLike[str]) -> None:
-    """Refuse a folder among the history that it is made from: the next run would read it as such.
-
-    Raises
-    ------
-    ConfigError
-        It lies there.
-    """
-    text = os.fspath(source)
-    path = unquote(urlsplit(text).path) if text.startswith("file://") else text
-    if "://" in path:
-        return
-    there, here = Path(path).resolve(), Path(out).resolve()
-    if here == there or (
-        there in here.parents
-        and not any(p.startswith(("_", ".")) for p in here.relative_to(there).parts)
-    ):
-        raise ConfigError(
-            f"{os.fspath(out)}: lies among the history ({text}), where it would be read as part of "
-            "it; choose a folder beside it"
-        )
 
 
 def _settings(opened: HistorySource, plan: AuditPlan) -> dict[str, Any]:
@@ -157,7 +133,7 @@ def _before(folder: PreparedFolder, settings: dict[str, Any], *, force: bool) ->
                 f"{settings[name]!r}; choose another folder, or prepare everything anew with "
                 "--force"
             )
-    folder.check_whole("prepare everything anew with --force")
+    folder.check_whole()
     return there
 
 

@@ -13,6 +13,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
+from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 from calhard.errors import ConfigError, InProgress, InputError, PublishError
@@ -52,6 +53,8 @@ class StagedFolder:
     """Why a folder without a manifest is refused."""
     stray: ClassVar[str]
     """Why a file is refused of which the manifest does not tell."""
+    anew: ClassVar[str]
+    """What else to do where a file is missing."""
     in_progress: ClassVar[type[InProgress]] = InProgress
     folders: ClassVar[tuple[str, ...]] = ()
     """Folders within the staging folder."""
@@ -76,6 +79,10 @@ class StagedFolder:
             It is damaged, or of another kind; ``place`` names it.
         """
         raise AssertionError(text, place)  # every kind of folder has its own
+
+    def order(self, name: str) -> tuple[bool, str]:
+        """Return when a file is put in its place: what was not there before what was."""
+        return (self.path / name).exists(), name
 
     @property
     def nothing(self) -> str:
@@ -159,7 +166,7 @@ class StagedFolder:
             )
         raise InputError(f"{self.path / display_name(strange, 100)}: {self.stray}")
 
-    def check_whole(self, remedy: str) -> None:
+    def check_whole(self) -> None:
         """Refuse a folder some files of which are missing or not as long as they were written.
 
         Raises
@@ -173,7 +180,8 @@ class StagedFolder:
             if size != told:
                 found = "is missing" if size is None else f"has {size:,} bytes"
                 raise InputError(
-                    f"{path}: {found}; {MANIFEST} tells of {told:,}: put the file back, or {remedy}"
+                    f"{path}: {found}; {MANIFEST} tells of {told:,}: put the file back, "
+                    f"or {self.anew}"
                 )
 
     def commit(self, text: str) -> None:
@@ -206,7 +214,7 @@ class StagedFolder:
             disk.remove_tree(self.path / STAGING)
 
     def _finish(self) -> None:
-        """Put in place what is decided: what was not there before, what was, what goes.
+        """Put in place what is decided, and remove what goes.
 
         In between a reader may see rows twice, which agree, but misses none.
         """
@@ -215,7 +223,7 @@ class StagedFolder:
         dropped = self._known().keys() - self.files(text, str(commit / MANIFEST)).keys()
         found = (p.relative_to(commit).as_posix() for p in commit.rglob("*") if p.is_file())
         new = [name for name in found if name != MANIFEST]
-        for name in sorted(new, key=lambda n: ((self.path / n).exists(), n)):
+        for name in sorted(new, key=self.order):
             disk.make_folder((self.path / name).parent)
             disk.replace(commit / name, self.path / name)
         for name in sorted(dropped):
@@ -223,3 +231,28 @@ class StagedFolder:
                 disk.remove(self.path / name)
         disk.replace(commit / MANIFEST, self.path / MANIFEST)
         disk.remove_tree(commit)
+
+
+def check_apart(source: str | os.PathLike[str], folder: str | os.PathLike[str], among: str) -> None:
+    """Refuse a folder among the files that it is made from: the next run would read it as such.
+
+    ``among`` says what they are: ``the predictions``.
+
+    Raises
+    ------
+    ConfigError
+        It lies there.
+    """
+    text = os.fspath(source)
+    path = unquote(urlsplit(text).path) if text.startswith("file://") else text
+    if "://" in path:
+        return
+    there, here = Path(path).resolve(), Path(folder).resolve()
+    if here == there or (
+        there in here.parents
+        and not any(p.startswith(("_", ".")) for p in here.relative_to(there).parts)
+    ):
+        raise ConfigError(
+            f"{os.fspath(folder)}: lies among {among} ({text}), where it would be read as such; "
+            "choose a folder beside them"
+        )
