@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from calhard.cli import engines, options
 from calhard.cli.output import json_text, reader_may_leave
+from calhard.errors import CalhardError
 
 
 @click.command("measure", no_args_is_help=True)
@@ -79,7 +82,7 @@ def command(
 
     \b
     Exit codes:
-      0  measured, or nothing to do        4  failed, the history is as it was
+      0  measured, or nothing to do        4  failed; the message says what was measured
       2  usage or configuration error     75  someone else is measuring into it
       3  degraded: coverage under its bound
 
@@ -90,8 +93,11 @@ def command(
     from calhard.measure.plot import plot_group
     from calhard.measure.run import measure_history
     from calhard.measure.told import alarming_lines, report_lines
+    from calhard.reliability.figure import check_drawable
 
     plan = options.load_plan(config, None)
+    for _, _, path in plot:
+        check_drawable(path)
     computing = engines.chosen(engine, ray_address, workers, gpus=1.0 if device == "gpu" else 0.0)
     with computing as where, progress(quiet=quiet, stages=MEASURE, unit="tasks") as tell:
         report = measure_history(
@@ -105,12 +111,23 @@ def command(
             device="gpu" if device == "gpu" else "cpu",
             progress=tell,
         )
-    for model_id, class_id, path in plot:
-        plot_group(history, model_id, class_id, path, since)
     with reader_may_leave():
         if as_json:
             click.echo(json_text(report.to_dict()))
         else:
             for line in alarming_lines(report) if quiet else report_lines(report):
                 click.echo(line)
+    for model_id, class_id, path in plot:
+        with _drawing():
+            diagram = plot_group(history, model_id, class_id, path, since)
+        click.echo(f"{path}: {diagram.verdict}", err=as_json or quiet)
     return report.exit_code
+
+
+@contextmanager
+def _drawing() -> Iterator[None]:
+    """Say of what goes wrong that it is the picture alone."""
+    try:
+        yield
+    except (CalhardError, OSError) as e:
+        raise CalhardError(f"measured, but not drawn: {e}") from e

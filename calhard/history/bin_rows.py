@@ -98,7 +98,7 @@ def _check_values(file: HistoryFile, values: Mapping[str, Floats], clamped: Floa
     count, weight = values["count"], values["weight"]
     if np.any((count < 1) | (count > 2**53)):
         raise BadBins(file, 'column "count" holds a number that counts nothing')
-    if np.any(~(weight > 0) | (weight > LARGEST)):
+    if np.any(~(weight > 0) | (weight > LARGEST * count)):
         raise BadBins(file, 'column "weight" holds a value that is no positive number')
     if np.any((clamped < 0) | (clamped > count)):
         raise BadBins(file, 'column "clamped" counts more rows than its bin has')

@@ -40,9 +40,8 @@ def measure_rows(rows: PredictionRows, keys: Keys, settings: Settings) -> Measur
     ``rows`` are all rows of their models and periods, in any order. The numbers of a group do not
     depend on what else is in ``rows``, nor on the order.
     """
-    schema = history_schema(settings.plan.measure.extras, tuple(rows.tags))
     if not len(rows):
-        return Measured(schema.empty_table(), BINS.empty_table())
+        return _nothing(rows, settings)
     groups = form_groups(rows, keys.pairs, settings.period)
     found = [_measured(rows, groups, keys, settings, np.zeros(len(groups), np.bool_))]
     whole = whole_model(rows, groups, keys, settings)
@@ -56,6 +55,11 @@ def measure_rows(rows: PredictionRows, keys: Keys, settings: Settings) -> Measur
     return Measured(history, bins)
 
 
+def _nothing(rows: PredictionRows, settings: Settings) -> Measured:
+    schema = history_schema(settings.plan.measure.extras, tuple(rows.tags))
+    return Measured(schema.empty_table(), BINS.empty_table())
+
+
 def _measured(
     rows: PredictionRows,
     groups: Groups,
@@ -63,6 +67,8 @@ def _measured(
     settings: Settings,
     top: NDArray[np.bool_],
 ) -> Measured:
+    if not len(groups):  # periods of rows of which none is full
+        return _nothing(rows, settings)
     counts = _counts(rows, groups)
     model = [keys.pairs[code][0] for code in groups.pair.tolist()]
     class_ = [keys.pairs[code][1] for code in groups.pair.tolist()]

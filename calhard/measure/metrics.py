@@ -13,7 +13,7 @@ from calhard.measure.device import to_host
 from calhard.measure.tables import EXTRAS
 from calhard.plan import Measure
 from calhard_kernels._array import namespace
-from calhard_kernels.bins import Bins, equal_width
+from calhard_kernels.bins import FEWEST_BINS, Bins, equal_width
 from calhard_kernels.brier import brier
 from calhard_kernels.calibration import (
     calibration_error,
@@ -32,7 +32,8 @@ from calhard_kernels.ragged import segment_sum
 def metric_values(o: Outcomes, bins: Bins, c_hat: Floats, measure: Measure) -> dict[str, Floats]:
     """Return every metric of every group, (G,) NumPy float64; NaN where it has no value.
 
-    The arrays of ``o`` decide where they are computed.
+    The arrays of ``o`` decide where they are computed. So few rows that no cut could fill the bins
+    have no ``merged_bin_rate``: it would tell of their number, not of the scores.
 
     Parameters
     ----------
@@ -45,9 +46,10 @@ def metric_values(o: Outcomes, bins: Bins, c_hat: Floats, measure: Measure) -> d
     width = equal_width(o)
     aece, dece = calibration_error(o, bins), calibration_error(o, width)
     slope, parts = cox(o), brier(o, width)
+    nan, fillable = float("nan"), o.n >= measure.min_bin * FEWEST_BINS
     bound = tau(o.n, bins.asked, c_hat, measure.min_tau)
     found = {
-        "n_bins": xp.where(o.n > 0, xp.astype(bins.asked, xp.float64), float("nan")),
+        "n_bins": xp.where(o.n > 0, xp.astype(bins.asked, xp.float64), nan),
         "aece": aece.value,
         "aece_standard_error": aece.standard_error,
         "dece": dece.value,
@@ -65,7 +67,7 @@ def metric_values(o: Outcomes, bins: Bins, c_hat: Floats, measure: Measure) -> d
         "aece_minus_tau": aece.value - bound,
         "c_hat": c_hat,
         "clamp_rate": clamp_rate(o, measure.clamp_low, measure.clamp_high),
-        "merged_bin_rate": merged_bin_rate(bins, measure.min_bin),
+        "merged_bin_rate": xp.where(fillable, merged_bin_rate(bins, measure.min_bin), nan),
         "mean_score": mean_score(bins),
         "mean_label": mean_label(bins),
     }

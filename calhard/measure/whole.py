@@ -13,8 +13,12 @@ from calhard.measure.rows import NO_EXAMPLE, USED, PredictionRows
 from calhard.measure.settings import Settings
 from calhard.schema import MICROSECONDS_PER_DAY, WHOLE_MODEL
 
-UNCLEAR = 0.01
-"""Share of rows that share an instant with another of their class: beyond it, instants are none."""
+UNCLEAR = 0.9
+"""Share of rows that share an instant with another of their class: beyond it, instants are none.
+
+So large that busy hours do not turn one rule into the other: of 200,000 examples a day whose
+timestamps are whole seconds a tenth still stands alone.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +42,9 @@ def whole_model(
     *Pooled*: the rows of all classes together.
 
     ``auto`` takes top labels where there are ids, or where timestamps tell examples apart: not all
-    are midnights, and at most 1 % of the rows share theirs with another row of their class. This is
-    decided for each model and period by its own rows. Rows that are not used are in it either way,
-    so that their counts are those of all classes.
+    are midnights, and at least a tenth of the rows share theirs with no other row of their class.
+    This is decided for each model and period by its own rows. Rows that are not used are in it
+    either way, so that their counts are those of all classes.
     """
     rule = settings.plan.measure.whole_model
     if rule == "none":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,22 @@ def check_suffix(path: str | os.PathLike[str]) -> str:
     return kind
 
 
+def check_drawable(path: str | os.PathLike[str]) -> None:
+    """Refuse what cannot become a picture, before there is anything to draw.
+
+    Raises
+    ------
+    ConfigError
+        Another suffix than .png or .svg, no such folder, or no matplotlib.
+    """
+    check_suffix(path)
+    folder = Path(path).absolute().parent
+    if not folder.is_dir():
+        raise ConfigError(f"{display_name(str(folder), 200)}: no such folder for a diagram")
+    if find_spec("matplotlib") is None:
+        raise ConfigError(MISSING)
+
+
 def picture_bytes(diagram: Diagram, kind: str = "png") -> bytes:
     """Return the picture of a diagram as ``png`` (768 × 864 pixels) or ``svg``.
 
@@ -96,7 +113,7 @@ def title_lines(diagram: Diagram) -> list[str]:
     first = f"{span}{count(diagram.periods, 'period')}, {count(diagram.n, 'label')}"
     means = {"AECE": diagram.aece, "DECE": diagram.dece, "slope": diagram.slope}
     known = [f"mean {name} {number(x, 3)}" for name, x in means.items() if x is not None]
-    return [first + "".join(f", {part}" for part in known), diagram.verdict]
+    return [first, *([", ".join(known)] if known else []), diagram.verdict]
 
 
 def draw(upper: Axes, lower: Axes, diagram: Diagram, *, labelled: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""A change of the number of labels that explains a change of a calibration error closes its gates."""
+"""A change of the labels that explains a change of a calibration error closes its gates."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def gates(change, before=MORE, after=FEWER):
 
 
 def test_what_fewer_labels_explain_closes_every_gate_but_the_cycles():
-    assert SHIFT == pytest.approx(0.135, abs=0.005)
+    assert pytest.approx(0.135, abs=0.005) == SHIFT
     assert gates(0.9 * SHIFT) == {"oscillation"}
 
 

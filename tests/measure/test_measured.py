@@ -140,9 +140,19 @@ def test_a_lone_small_bin_joins_none_and_ties_leave_numbers_out():
     (lone,) = measured(score=[0.5, 0.5], label=[0.0, 1.0]).bins.to_pylist()
     assert (lone["bin"], lone["count"], lone["merged_with"]) == (0, 2, None)
     row = only(score=[0.5, 0.5], label=[0.0, 1.0])
-    assert (row["n_bins"], row["merged_bin_rate"]) == (5, 1.0)
+    assert (row["n_bins"], row["merged_bin_rate"]) == (5, None)
+    assert only(score=[0.5] * 15)["merged_bin_rate"] == pytest.approx(0.8)
     tied = measured(score=[0.1] * 20 + [0.9] * 5, label=[0.0] * 25).bins.to_pylist()
     assert [(b["bin"], b["count"]) for b in tied] == [(0, 20), (4, 5)]
+
+
+def test_periods_of_rows_of_which_none_is_full_give_no_row_but_every_column():
+    by = Settings(Period.parse("50rows"), ALL.plan)
+    few = measured(by=by, score=[0.5] * 49, tags={"region": ["north"] * 49})
+    assert (few.history.num_rows, few.bins.num_rows) == (0, 0)
+    assert few.history.schema == history_schema(tuple(EXTRAS), ("region",))
+    both = measured(by=by, score=[0.5] * 60, class_=["a", "b"] * 30, timestamp=list(range(60)))
+    assert both.history["class_id"].to_pylist() == ["__all__"]
 
 
 def fleet(size=4_000, seed=3):

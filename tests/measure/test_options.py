@@ -46,15 +46,20 @@ def test_a_diagram_is_drawn_once_measured_and_again_without_anything_to_measure(
     assert (log / "diagram.svg").read_bytes() == drawn
 
 
-@pytest.mark.parametrize(
-    ("model", "file", "told"),
-    [("rankr", "d.svg", "did you mean ranker"), ("ranker", "d.gif", ".png")],
-)
-def test_what_cannot_be_drawn_is_told_and_the_history_is_there(log, model, file, told):
-    done = measure(log, "--history", "history", "--plot", model, "click", file)
+def test_a_model_that_is_not_there_is_told_once_all_is_measured(log):
+    done = measure(log, "--history", "history", "--plot", "rankr", "click", "d.svg")
+    assert done.returncode == 4
+    assert "measured, but not drawn: no model rankr (did you mean ranker" in done.stderr
+    assert done.stdout.startswith("measured ")
+    assert list((log / "history").glob("*.parquet"))
+
+
+@pytest.mark.parametrize(("file", "told"), [("d.gif", ".png"), ("no/d.png", "no such folder")])
+def test_what_can_be_no_picture_is_refused_before_anything_is_measured(log, file, told):
+    done = measure(log, "--history", "history", "--plot", "ranker", "click", file)
     assert done.returncode == 2
     assert told in done.stderr
-    assert list((log / "history").glob("*.parquet"))
+    assert not (log / "history").exists()
 
 
 def test_a_card_that_is_not_there_is_told_before_anything_is_read(log):

@@ -51,16 +51,18 @@ def test_dates_tell_no_examples_apart_so_all_classes_are_pooled():
     assert [top for *_, top in one_each] == [False, False]
 
 
-def test_a_few_instants_that_are_shared_are_left_out_and_many_make_it_pooled():
+def test_instants_that_are_shared_are_left_out_and_where_hardly_one_is_not_all_are_pooled():
     stamps = [h * HOUR // 20 for h in range(300) for _ in range(2)]
     stamps[3] = stamps[2] = stamps[0]
     columns = {"class_": ["a", "b"] * 300, "score": [0.9, 0.1] * 300, "label": [1.0, 0.0] * 300}
     few = whole(timestamp=stamps, **columns)
     assert [top for *_, top in few] == [True] * 298
-    many = whole(timestamp=[t // 4 for t in stamps], period="7d", **columns)
-    assert len(many) == 298
-    stamps = [t // HOUR * HOUR for t in stamps]
-    assert not any(top for *_, top in whole(timestamp=stamps, **columns))
+    shared = [t - t % HOUR if i % 600 >= 100 else t for i, t in enumerate(stamps)]
+    assert sum(top for *_, top in whole(timestamp=shared, **columns)) > 40
+    by_hour = [t // HOUR * HOUR for t in stamps]
+    found = whole(timestamp=by_hour, **columns)
+    assert len(found) == 600
+    assert not any(top for *_, top in found)
 
 
 def test_an_example_with_a_row_that_is_not_used_is_left_out_but_the_row_is_counted():
