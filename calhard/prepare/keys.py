@@ -6,7 +6,7 @@ are the first key of a model, so that no model is cut, but one that is larger th
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -101,6 +101,6 @@ class Ranger:
             return
         bounds = self.bounds.keys
         first = [bisect_right(bounds, (*pair, EARLIEST)) for pair in pairs]
-        last = [bisect_left(bounds, (*pair, LATEST)) for pair in pairs]
+        last = [bisect_right(bounds, (*pair, LATEST)) for pair in pairs]
         self._first = np.append(self._first, np.array(first, np.int64))
         self._last = np.append(self._last, np.array(last, np.int64))

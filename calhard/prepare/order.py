@@ -14,6 +14,8 @@ from calhard.prepare.keys import Key
 
 DENSE = 2**22
 """Pairs of a table are counted in a table up to this size, sorted beyond it."""
+LARGEST = 2**62
+"""Of the numbers that a pair and an instant make together."""
 KeyNames = tuple[str, str, str]
 """Columns of the model, the class and the timestamp."""
 
@@ -26,8 +28,27 @@ def in_order(table: pa.Table, names: KeyNames) -> pa.Table:
         return table
     order = by_group(pair, groups)
     if not _is_sorted(pair[order], stamp[order]):
-        order = np.lexsort((stamp, pair))
+        order = _by_key(pair, groups, stamp)
     return table.combine_chunks().take(pa.array(order))
+
+
+def _by_key(pair: Ints, groups: int, stamp: Ints) -> Ints:
+    """Places of rows by pair and instant, as they came where both are equal.
+
+    As one number the two are sorted several times as fast, if not in a stable way.
+    """
+    first = int(stamp.min())
+    span = int(stamp.max()) - first + 1
+    if groups * span > LARGEST:
+        return np.lexsort((stamp, pair))
+    key = pair * span + (stamp - first)
+    order = np.argsort(key)
+    found = key[order]
+    equal = np.concatenate(([False], found[1:] == found[:-1]))
+    tied = np.flatnonzero(equal | np.append(equal[1:], False))
+    chosen = order[tied]
+    order[tied] = chosen[np.lexsort((chosen, found[tied]))]
+    return order
 
 
 def _pairs(table: pa.Table, names: KeyNames) -> tuple[Ints, int]:
