@@ -1,6 +1,7 @@
 """The examples, as a user runs them."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -176,8 +177,8 @@ def test_errors_by_years_are_larger_where_rows_share_an_outcome_and_alike_for_ga
     assert done.returncode == 0, done.stderr
     ratio = {}
     for line in done.stdout.splitlines()[1:]:
-        name, rest = line.split(" / ")
-        by_rows, by_years = (float(word) for word in rest.split()[4:6])
+        name, _ = line.split(" / ")
+        by_rows, by_years = (float(error) for error in re.findall(r"± ?(\d+\.\d+)", line))
         ratio.setdefault(name, []).append(by_years / by_rows)
     assert all(r < 2 for r in ratio["mlb_games"] + ratio["nba_games"])
     assert all(r > 2 for r in ratio["college_football_playoff"])
