@@ -62,22 +62,22 @@ def _fingerprints(start: Ints, size: Ints, content: NDArray[np.uint8]) -> Bits:
     padded = np.zeros(len(content) + 8, np.uint8)
     padded[:-8] = content
     words = np.ndarray((len(padded) - 7,), np.dtype("<u8"), padded, 0, (1,))
-    found = _mixed(size.astype(np.uint64))
+    found = mixed(size.astype(np.uint64))
     done = 8 * (int(size.min()) // 8) if len(size) else 0
     for at in range(0, done, 8):  # words that all texts have
-        found = _mixed(found ^ words[start + at])
+        found = mixed(found ^ words[start + at])
     open_ = np.flatnonzero(size > done)
     while len(open_):
         word = words[start[open_] + done]
         left = size[open_] - done
         word &= np.uint64(2**64 - 1) >> (8 * np.maximum(8 - left, 0)).astype(np.uint64)
-        found[open_] = _mixed(found[open_] ^ word)
+        found[open_] = mixed(found[open_] ^ word)
         done += 8
         open_ = open_[left > 8]
     return found
 
 
-def _mixed(bits: Bits) -> Bits:
+def mixed(bits: Bits) -> Bits:
     """A bijection of 64-bit words whose outputs look independent."""
     bits = bits + GOLDEN
     bits = (bits ^ (bits >> np.uint64(30))) * FACTORS[0]

@@ -9,15 +9,19 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
 from calhard.engines import Engine, Progress, Results
 from calhard.history.account import RowAccount
 from calhard.measure.buckets import slots_for
-from calhard.measure.changes import Stamp, Survey
+from calhard.measure.copies import find_copies
+from calhard.measure.examples import Bits
 from calhard.measure.manifest import Manifest
 from calhard.measure.periods import Period
 from calhard.measure.pieces import ScatterTask, plan_scatter
 from calhard.measure.predictions import PredictionReading, Predictions
 from calhard.measure.spill import Shape, Spill
+from calhard.measure.survey import Stamp, Survey
 from calhard.measure.tally import Tally
 from calhard.measure.tasks import Scatter, Scattered, Wanted
 
@@ -32,7 +36,15 @@ def survey(predictions: Predictions, before: Manifest) -> Survey:
         file.name: Stamp(index, info.size or 0, info.mtime_ns or 0)
         for index, (file, info) in enumerate(zip(files, found, strict=True))
     }
-    return Survey(stamps, before.sources, frozenset(predictions.account.files))
+    copies, digests = find_copies(predictions, stamps, before.sources)
+    sources = before.sources.items()
+    return Survey(
+        {name: stamp for name, stamp in stamps.items() if name not in copies},
+        {name: s for name, s in sources if s.same_as is None or len(s.measured.number)},
+        frozenset(predictions.account.files),
+        copies,
+        digests,
+    )
 
 
 def file_sizes(predictions: Predictions, names: Iterable[str]) -> dict[str, int]:
@@ -70,6 +82,8 @@ class Intake:
     """Files that broke while they were read."""
     older: set[str] = field(default_factory=set)
     """Files of which rows before the wanted periods were passed over."""
+    found: Bits = field(default_factory=lambda: np.zeros(0, np.uint64))
+    """Hashes of the sought rows that were found."""
     rounds: int = 0
 
     def read(self, sizes: Mapping[int, int], wanted: Wanted) -> None:
@@ -122,6 +136,7 @@ class Intake:
             name = self.reading.files[look.file].name
             self.tally[name] = self.tally.get(name, Tally.zero()) + look.tally
             self.account[name] = self.account.get(name, RowAccount()) + look.account
+            self.found = np.union1d(self.found, look.found)
             if look.older:
                 self.older.add(name)
 

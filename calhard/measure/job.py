@@ -77,13 +77,13 @@ class Job:
     def _read(self) -> Decision:
         """Read what changed, then the other files that touch the same periods; decide on each."""
         tallies, lowest = self.tallies, self.tallies.extent.lowest
-        first = tallies.first()
-        self._take(first, Wanted(lowest))
+        sought = tallies.sought()
+        self._take(tallies.first(), Wanted(sought, lowest))
         decision = tallies.decide()
         second = tallies.second(decision.measured)
         if not second:
             return decision
-        self._take(second, Wanted(numbers=decision.measured))
+        self._take(second, Wanted(sought, numbers=decision.measured))
         for name in set(second) & tallies.seen.keys():
             others = tallies.survey.before[name].holds.without(decision.measured)
             tallies.seen[name] += others
@@ -97,6 +97,7 @@ class Job:
         for name in names:
             if name in self.intake.tally:
                 self.tallies.seen[name] = self.intake.tally[name]
+        self.tallies.found = self.intake.found
 
     def _measure(self, numbers: Ints) -> list[MeasuredBucket]:
         """Measure the rows of some periods, bucket by bucket."""
@@ -206,6 +207,7 @@ class Job:
                 len(survey.unchanged),
                 tuple(sorted(survey.vanished)),
                 tuple(sorted(self._partial())),
+                {name: copy.original for name, copy in survey.copies.items()},
             ),
             account,
             self._coverage(account),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from itertools import accumulate, groupby
 from typing import TYPE_CHECKING
 
@@ -42,12 +42,6 @@ class PredictionReading:
     timezone: str | None
     latest_us: int
     """Later rows lie in the future: clock + skew."""
-    excluded: frozenset[str] = field(default_factory=frozenset)
-    """Paths of files that broke while they were read."""
-
-    def without(self, path: str) -> PredictionReading:
-        """Return the same reading less one file."""
-        return replace(self, excluded=self.excluded | {path})
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +123,7 @@ def read_rows(
     ("rejected") by reason, and of those handed out once more the ones that are not used ("unused"),
     each reason with its first place. Nothing of a file may stay unless all of it was read: on
     `BadFile` drop what this call, and any call for other row groups of the same file, has handed
-    out, and read the rest ``without`` the file.
+    out.
 
     Raises
     ------
@@ -137,8 +131,6 @@ def read_rows(
         The file cannot be read to its end; nothing of it may be measured.
     """
     file, plan = reading.files[index], reading.plans[index]
-    if file.path in reading.excluded:
-        return
     told = RowAccount()
     try:
         for groups, first_row in _runs(reading.filesystem, file, row_groups):

@@ -44,6 +44,8 @@ class Files:
     vanished: tuple[str, ...] = ()
     older: tuple[str, ...] = ()
     """Of which older changes were left out (``--since``)."""
+    copies: Mapping[str, str] = field(default_factory=dict)
+    """Files that were left out, with those whose bytes they have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,7 @@ class MeasureReport:
                 "refused": len(self.account.files),
                 "vanished": list(self.files.vanished),
                 "older_changes_left_out": list(self.files.older),
+                "copies": dict(self.files.copies),
             },
             "parts": self.parts,
             "written": list(self.written),

@@ -45,8 +45,8 @@ def measure_history(
     """Measure predictions into a history, or bring one up to date.
 
     A history remembers the files that it was measured from. Of a history that is there, the periods
-    are measured again that new or changed files touch. Rows that are gone are not missed: a period
-    stays as it is if it would be measured from fewer rows than before.
+    are measured again that new or changed files touch, if the rows that they were measured from
+    are still there, in whatever file; else they stay as they are.
 
     Parameters
     ----------

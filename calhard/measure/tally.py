@@ -1,18 +1,17 @@
-"""How many rows lie in which period: what a file holds, and what a history was measured from."""
+"""How many rows lie in which period, and a sample of them: what a file holds, what was measured."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from calhard.history.ids import Ints
+from calhard.history.ids import Bools, Ints
+from calhard.measure.examples import Bits
 from calhard.measure.periods import Period
-
-_WIDE = 2**20
-"""Numbers that span no more are counted in a table, others by sorting."""
+from calhard.measure.sample import Samples, joined, placed, smallest, unsampled
 
 
 def numbers_of(period: Period, timestamp: Ints) -> Ints:
@@ -27,27 +26,34 @@ def numbers_of(period: Period, timestamp: Ints) -> Ints:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Rows by the number of their period: (P,) int64, ascending, and (P,) int64 > 0."""
+    """Rows by the number of their period."""
 
     number: Ints
+    """(P,) int64, ascending."""
     rows: Ints
+    """(P,) int64 > 0."""
+    sample: Samples
+    """(P, 16) a few of the rows, see `calhard.measure.sample`; empty where none is known."""
 
     @classmethod
     def zero(cls) -> Tally:
         """Return the tally of no rows."""
-        return cls(np.zeros(0, np.int64), np.zeros(0, np.int64))
+        return cls.counted([], [])
 
     @classmethod
-    def of(cls, number: Ints) -> Tally:
-        """Count rows, given the number of each one's period."""
-        if not len(number):
-            return cls.zero()
-        least = int(number.min())
-        if int(number.max()) - least < _WIDE:
-            counts = np.bincount(number - least)
-            there = np.flatnonzero(counts)
-            return cls(there + least, counts[there].astype(np.int64))
-        return cls(*(a.astype(np.int64) for a in np.unique(number, return_counts=True)))
+    def counted(cls, number: Sequence[int] | Ints, rows: Sequence[int] | Ints) -> Tally:
+        """Return counts of rows that nobody has sampled."""
+        sample = unsampled(len(number))
+        return cls(np.asarray(number, np.int64), np.asarray(rows, np.int64), sample)
+
+    @classmethod
+    def of(cls, number: Ints, hashes: Bits | None = None) -> Tally:
+        """Count rows, given the number of each one's period, and sample them by their hashes."""
+        numbers, place = placed(number)
+        rows = np.bincount(place, minlength=len(numbers)).astype(np.int64)
+        if hashes is None:
+            return cls.counted(numbers, rows)
+        return cls(numbers, rows, smallest(place, rows, hashes))
 
     def __add__(self, other: Tally) -> Tally:
         """Return the rows of both."""
@@ -56,14 +62,16 @@ class Tally:
         number, place = np.unique(np.concatenate((self.number, other.number)), return_inverse=True)
         rows = np.zeros(len(number), np.int64)
         np.add.at(rows, place, np.concatenate((self.rows, other.rows)))
-        return Tally(number, rows)
+        sample = joined(place, np.concatenate((self.sample, other.sample)), len(number))
+        return Tally(number, rows, sample)
 
     def __eq__(self, other: object) -> bool:
-        """Return whether both hold as many rows in the same periods."""
+        """Return whether both hold as many rows in the same periods, and the same samples."""
         return (
             isinstance(other, Tally)
             and np.array_equal(self.number, other.number)
             and np.array_equal(self.rows, other.rows)
+            and np.array_equal(self.sample, other.sample)
         )
 
     __hash__ = None  # type: ignore[assignment]  # arrays have none
@@ -75,23 +83,22 @@ class Tally:
 
     def only(self, numbers: Ints) -> Tally:
         """Return the rows of some periods."""
-        which = np.isin(self.number, numbers)
-        return Tally(self.number[which], self.rows[which])
+        return self._taken(np.isin(self.number, numbers))
 
     def without(self, numbers: Ints) -> Tally:
         """Return the rows of all but some periods."""
-        which = ~np.isin(self.number, numbers)
-        return Tally(self.number[which], self.rows[which])
+        return self._taken(~np.isin(self.number, numbers))
 
     def since(self, lowest: int) -> Tally:
         """Return the rows of a period and of all later ones."""
-        first = int(np.searchsorted(self.number, lowest))
-        return Tally(self.number[first:], self.rows[first:])
+        return self._taken(slice(int(np.searchsorted(self.number, lowest)), None))
 
     def before(self, lowest: int) -> Tally:
         """Return the rows of all periods before one."""
-        first = int(np.searchsorted(self.number, lowest))
-        return Tally(self.number[:first], self.rows[:first])
+        return self._taken(slice(int(np.searchsorted(self.number, lowest))))
+
+    def _taken(self, which: Bools | slice) -> Tally:
+        return Tally(self.number[which], self.rows[which], self.sample[which])
 
     def at(self, numbers: Ints) -> Ints:
         """Return the rows of each of some ascending periods, 0 where there are none."""

@@ -10,9 +10,11 @@ import numpy as np
 from calhard.history.account import RowAccount
 from calhard.history.blocks import BadFile
 from calhard.history.ids import Ints, Keys
+from calhard.measure.examples import Bits
 from calhard.measure.pieces import Piece, ScatterTask
 from calhard.measure.predictions import PredictionReading, read_rows
 from calhard.measure.rows import PredictionRows
+from calhard.measure.sample import RowHasher, Sought
 from calhard.measure.spill import Shape, Spill, SpillWriter
 from calhard.measure.tally import Tally, numbers_of
 
@@ -28,6 +30,8 @@ class Look:
     tally: Tally
     account: RowAccount
     older: bool
+    found: Bits
+    """Hashes of the sought rows that are there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,8 @@ class Scattered:
 class Wanted:
     """The periods whose rows are scattered: from ``lowest`` on, and of those only ``numbers``."""
 
+    sought: Sought
+    """Rows that were measured earlier, to see whether they are still there."""
     lowest: int | None = None
     numbers: Ints | None = None
 
@@ -77,23 +83,26 @@ class Scatter:
         """Scatter one task; a file that breaks in the middle ends it."""
         keys = Keys()
         path = self.folder / f"{self.attempt}-{task.index:06d}.rows"
-        looks = []
+        looks, hasher = [], RowHasher(keys)
         with SpillWriter(path, self.shape, keys) as writer:
             for piece in task.pieces:
                 try:
-                    looks.append(self._scatter(piece, keys, writer))
+                    looks.append(self._scatter(piece, hasher, writer))
                 except BadFile as e:
                     return Scattered(task, None, (), (piece.file, e.reason, e.remedy))
         return Scattered(task, writer.spill(), tuple(looks))
 
-    def _scatter(self, piece: Piece, keys: Keys, writer: SpillWriter) -> Look:
+    def _scatter(self, piece: Piece, hasher: RowHasher, writer: SpillWriter) -> Look:
         tally, account, older = Tally.zero(), RowAccount(), False
-        found = read_rows(self.reading, piece.file, keys, account, piece.row_groups)
+        there = [np.zeros(0, np.uint64)]
+        found = read_rows(self.reading, piece.file, hasher.keys, account, piece.row_groups)
         for rows in found:
             number = numbers_of(self.shape.period, rows.timestamp)
             kept, number, some_older = self.wanted.keep(rows, number)
             older |= some_older
-            tally += Tally.of(number)
+            hashes = hasher(kept)
+            tally += Tally.of(number, hashes)
+            there.append(self.wanted.sought.among(number, hashes))
             if len(kept):
                 writer.write(kept)
-        return Look(piece.file, tally, account, older)
+        return Look(piece.file, tally, account, older, np.unique(np.concatenate(there)))

@@ -37,6 +37,7 @@ def alarming_lines(report: MeasureReport) -> list[str]:
         *_kept(report),
         *_dropped(report),
         *_older(report),
+        *_copies(report),
     ]
 
 
@@ -103,7 +104,8 @@ def _kept(report: MeasureReport) -> Iterator[str]:
         yield _line(
             "kept",
             f"{period_text(report.period, kept.number)}: as it was measured from {kept.before:,} "
-            f"rows; {kept.now:,} are there now, {names}{more} lacks some — {_remedy(report, kept)}",
+            f"rows, of which some of {names}{more} are gone; {kept.now:,} are there now — "
+            f"{_remedy(report, kept)}",
         )
     if len(report.kept) > MOST:
         yield _line("", f"and {len(report.kept) - MOST:,} more periods")
@@ -113,7 +115,7 @@ def _kept(report: MeasureReport) -> Iterator[str]:
             "gone",
             f"{vanished:,} file{_s(vanished)} since the last run, such as "
             f"{_name(report.files.vanished[0])}; what was measured from them stays, unless other "
-            "files hold as many rows of the same period",
+            "files hold their rows",
         )
 
 
@@ -144,6 +146,18 @@ def _older(report: MeasureReport) -> Iterator[str]:
             f"older rows of {len(older):,} new or changed file{_s(len(older))}, such as "
             f"{_name(older[0])} — measure without --since",
         )
+
+
+def _copies(report: MeasureReport) -> Iterator[str]:
+    copies = report.files.copies
+    for name in sorted(copies)[:MOST]:
+        yield _line(
+            "left out",
+            f"{_name(name)}: the same bytes as {_name(copies[name])} — remove one of them, or give "
+            "the rows an example_id",
+        )
+    if len(copies) > MOST:
+        yield _line("", f"and {len(copies) - MOST:,} more files")
 
 
 def _name(name: str) -> str:

@@ -93,8 +93,6 @@ def read(path, plan=None, *, now=AS_OF, **options):
         if isinstance(told, BadFile):
             assert told.path == file.path
             account.reject_file(file.name, told.reason, told.remedy)
-            left = reading.without(told.path)
-            assert read_file(left, index, keys) == ([], RowAccount())
         else:
             parts, account = parts + found, account + told
     return Read(concatenate(parts) if parts else None, keys, account, predictions)

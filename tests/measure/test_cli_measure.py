@@ -97,8 +97,9 @@ def test_a_period_that_is_kept_is_told_even_when_quiet(run, tmp_path):
     code, out, _ = measure(run, log, tmp_path / "history", "--quiet")
     assert code == 0
     assert out.startswith(
-        "kept       2026-04-28: as it was measured from 80 rows; 50 are there now, a.parquet lacks "
-        "some — --since 2026-04-28 --force measures it and all later ones from what is there\n"
+        "kept       2026-04-28: as it was measured from 80 rows, of which some of a.parquet are "
+        "gone; 50 are there now — --since 2026-04-28 --force measures it and all later ones from "
+        "what is there\n"
     )
     assert "gone       1 file since the last run, such as a.parquet; what was measured" in out
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from collections import Counter
 
 import numpy as np
 import pyarrow as pa
@@ -234,6 +235,85 @@ def test_an_export_of_the_last_days_leaves_a_history_of_all_days(days, at_once, 
     assert content(tmp_path / "history") == at_once
 
 
+def test_a_week_whose_monday_is_gone_stays_however_many_rows_tuesday_has(tmp_path):
+    monday, tuesday = days_of(predictions(days=2, rows=50, start=np.datetime64("2026-05-04", "us")))
+    for name, size in (("fewer", 100), ("more", 200)):
+        log, history = tmp_path / name / "log", tmp_path / name / "history"
+        write(log, monday=monday.slice(0, 100))
+        measure(log, history, period="7d")
+        before = content(history)
+        (log / "monday.parquet").unlink()
+        write(log, tuesday=tuesday.slice(0, size))
+        report = measure(log, history, period="7d")
+        assert content(history) == before
+        assert [(k.sources, k.before, k.now) for k in report.kept] == [
+            (("monday.parquet",), 100, size)
+        ]
+        assert measure(log, history, period="7d").idle
+        write(log, monday=monday.slice(0, 100))
+        assert measure(log, history, period="7d").used == 100 + size
+
+
+def test_a_partition_written_anew_under_other_names_with_its_labels_is_no_loss(days, tmp_path):
+    early = without_labels(days[0])
+    write(tmp_path / "log", a=early.slice(0, 100), b=early.slice(100))
+    measure(tmp_path / "log", tmp_path / "history", period="7d")
+    for name in ("a", "b"):
+        (tmp_path / "log" / f"{name}.parquet").unlink()
+    write(tmp_path / "log", c=pa.concat_tables([days[0], days[1]]))
+    report = measure(tmp_path / "log", tmp_path / "history", period="7d")
+    assert (report.kept, report.used) == ((), 2 * days[0].num_rows)
+    measure(tmp_path / "log", tmp_path / "whole", period="7d")
+    assert content(tmp_path / "history") == content(tmp_path / "whole")
+
+
+def test_rows_that_come_back_in_two_files_of_two_nights_are_found_in_both(days, tmp_path):
+    write(tmp_path / "log", a=days[0])
+    measure(tmp_path / "log", tmp_path / "history")
+    (tmp_path / "log" / "a.parquet").unlink()
+    write(tmp_path / "log", b=days[0].slice(0, 150))
+    assert [k.sources for k in measure(tmp_path / "log", tmp_path / "history").kept] == [
+        ("a.parquet",)
+    ]
+    write(tmp_path / "log", c=days[0].slice(150))
+    report = measure(tmp_path / "log", tmp_path / "history")
+    assert (report.kept, report.files.read, report.used) == ((), 2, days[0].num_rows)
+    assert set(sources(tmp_path / "history")) == {"b.parquet", "c.parquet"}
+
+
+def test_an_export_of_the_last_day_does_not_overwrite_the_day_that_it_cuts(tmp_path):
+    rows = predictions(days=1, rows=50)
+    write(tmp_path / "log", latest=rows.slice(0, 60))
+    measure(tmp_path / "log", tmp_path / "history")
+    before = content(tmp_path / "history")
+    write(tmp_path / "log", latest=rows.slice(60))
+    report = measure(tmp_path / "log", tmp_path / "history")
+    assert [(k.sources, k.before, k.now) for k in report.kept] == [(("latest.parquet",), 60, 140)]
+    assert content(tmp_path / "history") == before
+    forced = measure(tmp_path / "log", tmp_path / "history", since="2026-04-28", force=True)
+    assert forced.used == 140
+
+
+def test_a_manifest_without_samples_misses_what_is_gone_and_takes_late_labels(days, tmp_path):
+    def forget(history):
+        told = json.loads((history / MANIFEST).read_text())
+        for source in told["sources"]:
+            assert source.pop("samples")
+        (history / MANIFEST).write_text(json.dumps(told))
+
+    write(tmp_path / "log", a=days[0], b=without_labels(days[1]))
+    measure(tmp_path / "log", tmp_path / "history")
+    forget(tmp_path / "history")
+    write(tmp_path / "log", b=days[1])
+    assert measure(tmp_path / "log", tmp_path / "history").used == days[1].num_rows
+    assert sources(tmp_path / "history")["b.parquet"]["samples"] != [""]
+    assert measure(tmp_path / "log", tmp_path / "history").idle
+    assert sources(tmp_path / "history")["a.parquet"]["samples"] == [""]
+    (tmp_path / "log" / "a.parquet").rename(tmp_path / "log" / "c.parquet")
+    report = measure(tmp_path / "log", tmp_path / "history")
+    assert [k.sources for k in report.kept] == [("a.parquet",)]
+
+
 def test_a_log_that_came_back_is_measured_again(daily, days, at_once, tmp_path):
     measure(daily, tmp_path / "history")
     (daily / "d2.parquet").rename(tmp_path / "aside")
@@ -447,6 +527,7 @@ class Rule:
 
     def __init__(self):
         self.seen, self.measured = {}, {}
+        self.kept, self.moved = [], 0
 
     def run(self, files, written):
         """Note a run that finds ``files``, of which some were written since the last one."""
@@ -458,8 +539,12 @@ class Rule:
         for day in touched:
             now = {n: by_day(t)[day] for n, t in files.items() if day in by_day(t)}
             before = self.measured.get(day, {})
-            if count(now) >= count(before):
+            known, there = rows_in(before), rows_in(now)
+            if known.keys() <= there.keys() and known.total() <= there.total():
                 self.measured[day] = now
+                self.moved += bool(before.keys() - now.keys())
+            else:
+                self.kept.append(day)
         self.seen = dict(files)
 
     def rows(self):
@@ -473,35 +558,58 @@ def by_day(table):
     return {day: table.filter(pa.array(stamps == np.datetime64(day))) for day in days}
 
 
-def count(names):
-    return sum(table.num_rows for table in names.values())
+def rows_in(names):
+    """Count the rows of some tables; a label is no part of a row."""
+    columns = ("model_id", "class_id", "timestamp", "score")
+    return Counter(
+        row
+        for table in names.values()
+        for row in zip(*(table[name].to_pylist() for name in columns), strict=True)
+    )
+
+
+def change(rng, log, files):
+    """Do to some files what people do to logs; return the names of those that are written."""
+    name, other = (f"f{k}" for k in rng.permutation(5)[:2])
+    what = rng.uniform()
+    if name in files and what < 0.2:
+        del files[name]
+        return set()
+    if name in files and what < 0.6:  # renamed, or joined with another one
+        files[other] = pa.concat_tables(files.pop(n) for n in (name, other) if n in files)
+        return {other}
+    first, share = rng.integers(4), rng.uniform(0.2, 1.0)
+    chosen = log.slice(int(first * log.num_rows / 4), log.num_rows // 2)
+    chosen = chosen.take(np.flatnonzero(rng.uniform(size=chosen.num_rows) < share))
+    if name in files and what < 0.9:  # rows are appended, labels arrive
+        chosen = pa.concat_tables([files[name], chosen])
+    files[name] = chosen if rng.uniform() < 0.5 else without_labels(chosen)
+    return {name}
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_whatever_files_come_change_and_go_no_period_is_measured_from_fewer_rows(tmp_path, seed):
+def test_whatever_files_come_change_and_go_no_period_loses_rows_that_it_had(tmp_path, seed):
     rng = np.random.default_rng(seed)
-    log = predictions(days=4, rows=6, start=np.datetime64("2026-04-29", "us"))
-    rule, files, written = Rule(), {}, set()
+    log = predictions(days=4, rows=4, start=np.datetime64("2026-04-29", "us"))
+    rule, files = Rule(), {}
     kept = 0
     for step in range(10):
-        for _ in range(int(rng.integers(1, 3))):
-            name = f"f{rng.integers(4)}"
-            if rng.uniform() < 0.3 and len(files) > 1 and name in files:
-                del files[name]
-                (tmp_path / "log" / f"{name}.parquet").unlink()
-            else:
-                first, share = rng.integers(4), rng.uniform(0.2, 1.0)
-                chosen = log.slice(int(first * log.num_rows / 4), log.num_rows // 2)
-                files[name] = chosen.take(np.flatnonzero(rng.uniform(size=chosen.num_rows) < share))
-                write(tmp_path / "log", **{name: files[name]})
-                os.utime(tmp_path / "log" / f"{name}.parquet", ns=(step, int(rng.integers(2**60))))
-                written.add(name)
+        written = change(rng, log, files) | (change(rng, log, files) if step % 2 else set())
+        for path in (tmp_path / "log").glob("*.parquet"):
+            if path.stem not in files:
+                path.unlink()
+        for name in written & files.keys():
+            write(tmp_path / "log", **{name: files[name]})
+            os.utime(tmp_path / "log" / f"{name}.parquet", ns=(step, int(rng.integers(2**60))))
+        if not files:
+            continue
         rule.run(files, written)
-        written = set()
         report = measure(tmp_path / "log", tmp_path / "history")
         kept += len(report.kept)
         expected = write(tmp_path / f"log{step}", all=rule.rows())
         measure(expected, tmp_path / f"history{step}")
         assert content(tmp_path / "history") == content(tmp_path / f"history{step}")
         assert measure(tmp_path / "log", tmp_path / "history").periods == ()
-    assert kept > 0
+    assert kept
+    assert rule.kept
+    assert rule.moved

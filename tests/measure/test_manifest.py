@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from calhard.errors import InputError
 from calhard.measure.manifest import File, Manifest, Part, Source, period_text
 from calhard.measure.periods import Period
+from calhard.measure.sample import NO_ROW
 from calhard.measure.tally import Tally
 from tests.measure.logs import MANIFEST, content, measure, predictions, write
 
@@ -25,6 +26,14 @@ def no_sync(monkeypatch):
 
 def tally(numbers):
     return Tally.of(np.array(numbers, np.int64))
+
+
+def sampled(numbers):
+    """A tally whose rows have a hash each; every seventh period's rows are not known."""
+    hashes = np.arange(2, len(numbers) + 2, dtype=np.uint64) * np.uint64(2**59 + 1)
+    found = Tally.of(np.array(numbers, np.int64), hashes)
+    found.sample[found.number % 7 == 0] = NO_ROW
+    return found
 
 
 def as_dict(found):
@@ -58,10 +67,12 @@ def test_a_manifest_reads_back_what_it_wrote(held, measured, text, gone):
     period = Period.parse(text)
     source = Source(
         *("log/é\n.parquet", 17, 1_795_522_691_268_853_197, len(held), 3),
-        Tally.zero() if gone else tally(held),
-        tally(measured),
+        Tally.zero() if gone else sampled(held),
+        sampled(measured),
         complete=not gone,
         gone=gone,
+        sha256="00" if gone else None,
+        same_as="other.parquet" if gone else None,
     )
     part = Part(File(3, 5, "ab"), File(0, 9, "cd"), ("log/é\n.parquet",))
     manifest = Manifest(
@@ -84,6 +95,7 @@ def test_a_manifest_is_json_with_a_line_for_every_source_and_part(tmp_path):
     a, b = told["sources"]
     assert a["periods"] == [["2026-04-28T00:00:00Z", [240, 240]]]
     assert (b["rows"], b["refused"]) == (1200, 0)
+    assert [len(sample) for sample in a["samples"]] == [172, 172]
     assert a["bytes"] == (tmp_path / "log" / "a.parquet").stat().st_size
 
 
@@ -94,6 +106,9 @@ def test_a_manifest_is_json_with_a_line_for_every_source_and_part(tmp_path):
         (lambda told: "[]", "is damaged"),
         (lambda told: told.replace('"sources"', '"sauces"'), "is damaged"),
         (lambda told: told.replace('"1d"', '"1 fortnight"'), "is damaged"),
+        (lambda told: told.replace('"samples": ["', '"samples": ["?'), "is damaged"),
+        (lambda told: told.replace('"samples": [', '"samples": ["", '), "is damaged"),
+        (lambda told: told.replace('"samples": ["', '"samples": ["AAAAAAAAAAA='), "is damaged"),
         (lambda told: told.replace('"schema_version": 1', '"schema_version": 99'), "version 99"),
     ],
 )
