@@ -30,7 +30,8 @@ class LocalEngine:
     ----------
     workers : int, optional
         Worker processes; all usable cores by default. One computes in this process, as does a
-        single task: whatever kills a worker kills this process then, and what hangs, hangs.
+        single task: whatever kills a worker kills this process then, and what hangs, hangs. A
+        policy may forbid that.
     """
 
     workers: int | None = None
@@ -61,10 +62,15 @@ class LocalEngine:
         split: Split | None = None,
     ) -> Results[Settled[Task, Result]]:
         """Yield what comes of every task under a policy, in the order of the tasks."""
-        with self.executor(function, len(tasks)) as executor:
+        isolated = policy.isolate and len(tasks) > 0
+        with self.executor(function, len(tasks), isolated=isolated) as executor:
             yield from Loop(executor, function, tasks, policy, split).results()
 
-    def executor(self, function: Callable[[Task], Result], tasks: int) -> Executor:
-        """Return where so many tasks are computed."""
+    def executor(
+        self, function: Callable[[Task], Result], tasks: int, *, isolated: bool = False
+    ) -> Executor:
+        """Return where so many tasks are computed; ``isolated``: not in this process."""
         workers = min(self.workers or usable_cores(), tasks)
-        return Here() if workers <= 1 else Processes(workers, [function.__module__])
+        if workers <= 1 and not isolated:
+            return Here()
+        return Processes(workers, [function.__module__])

@@ -29,6 +29,8 @@ class Policy:
     """Whether a task that failed for good is told as `Quarantined`; else its error is raised."""
     quarantines: int = 32
     """More of them than so, and than tasks that were done: nothing is wrong with the tasks."""
+    isolate: bool = False
+    """Never compute in the driver's own process, where a crash would be the driver's."""
     fatal: tuple[type[Exception], ...] = (Exception,)
     """What of a task's own exceptions is raised at once; others are as good as its last crash."""
     splits: int = 64

@@ -17,7 +17,7 @@ from calhard.judge.batch import judge_batch
 from calhard.judge.ruling import Ruling, ScoreSketch
 from calhard.pipeline.assessed import Assessed
 from calhard.pipeline.keys import KeyLedger, KeySpan
-from calhard.pipeline.marks import mark_path, read_mark, verified_mark, write_mark
+from calhard.pipeline.marks import begun, mark_path, read_mark, verified_mark, write_mark
 from calhard.pipeline.shardfile import Attempt, BatchSink, read_batches
 
 PARTS = 8
@@ -83,6 +83,10 @@ class JudgeShard:
         path = mark_path(self.folder, task.mark, self.stage)
         if self.is_done(task):
             return
+        with begun(self.folder, task.mark):
+            self._judge(task, path)
+
+    def _judge(self, task: JudgeTask, path: Path) -> None:
         attempt, ledger = Attempt(self.folder, task.mark), KeyLedger()
         scores = ScoreSketch.zero(len(self.ruling.metrics))
         judged, own = attempt.path("judged"), self.folder / task.groups

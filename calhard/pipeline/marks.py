@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from calhard.store.reader import sha256_of
 
 FORMAT = 1
 _KEY = b"calhard"
+_BEGUN = ".begun"
 _HASH = hashlib.sha256().digest_size
 _DAMAGE = (OSError, pa.ArrowException, ValueError, KeyError, TypeError)
 
@@ -113,6 +116,30 @@ def _is_sound(file: Path, told: Mapping[str, Any]) -> bool:
         return bool(file.stat().st_size == told["bytes"] and sha256_of(file) == told["sha256"])
     except OSError:
         return False
+
+
+@contextmanager
+def begun(folder: Path, name: str) -> Iterator[None]:
+    """Leave a note while a task is computed; it stays where what computes it dies or is ended.
+
+    Worker processes leave none: their driver sees what they die of.
+    """
+    if multiprocessing.parent_process() is not None:
+        yield
+        return
+    note = folder / f"{name}{_BEGUN}"
+    note.touch()
+    try:
+        yield
+    except Exception:
+        note.unlink(missing_ok=True)
+        raise
+    note.unlink(missing_ok=True)
+
+
+def any_begun(folder: Path) -> bool:
+    """Return whether a task was begun and never ended: it may kill whatever computes it."""
+    return any(folder.glob(f"*{_BEGUN}"))
 
 
 def marks_of(folder: Path, stage: str, names: Sequence[str]) -> int:

@@ -15,10 +15,11 @@ from uuid import uuid4
 
 import calhard
 import calhard_kernels
+from calhard.errors import InputError
 from calhard.history import ShardSpec
 from calhard.judge.pinned import PinnedBaselines
 from calhard.pipeline.assessed import STAGE
-from calhard.pipeline.marks import marks_of
+from calhard.pipeline.marks import any_begun, marks_of
 from calhard.pipeline.series import Fingerprint
 from calhard.store import NightWriter, disk
 
@@ -70,11 +71,19 @@ class Scratch:
     """The clock of the run's first try: one clock rejects the future's rows for all shards."""
     done: int
     """Shards that were assessed before."""
+    suspect: bool
+    """Whether an earlier try died over a shard: its process may be the next to die of it."""
 
-    @property
-    def is_begun(self) -> bool:
-        """Whether there is anything in it to go on with."""
-        return any(self.folder.glob(f"*.{STAGE}"))
+    def is_of_use(self, error: BaseException) -> bool:
+        """Return whether a next try has anything from it, after what ended this one.
+
+        What the input refuses it refuses again. Without a done shard there is nothing to go on
+        with, but if someone ended the run over a task, that is to be known.
+        """
+        if isinstance(error, InputError):
+            return False
+        done = any(self.folder.glob(f"*.{STAGE}"))
+        return done or (any_begun(self.folder) and not isinstance(error, Exception))
 
 
 def open_scratch(
@@ -89,8 +98,8 @@ def open_scratch(
         temporary = folder / f"{RUN}.{uuid4().hex}"
         disk.write_bytes(temporary, json.dumps({"now_us": now_us}).encode())
         disk.replace(temporary, folder / RUN)
-    names = [shard.name for shard in shards]
-    return Scratch(folder, now_us if known is None else known, marks_of(folder, STAGE, names))
+    done = marks_of(folder, STAGE, [shard.name for shard in shards])
+    return Scratch(folder, now_us if known is None else known, done, any_begun(folder))
 
 
 def _first_clock(path: Path) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from calhard.assess.block import Rules
@@ -21,7 +21,7 @@ from calhard.pipeline.quarantine import Quarantine
 from calhard.pipeline.result import AuditReport
 from calhard.pipeline.resume import Scratch, open_scratch, run_id
 from calhard.pipeline.series import Fingerprint, KeepSeries, kept_shards
-from calhard.pipeline.stages import Stages
+from calhard.pipeline.stages import TOLERANT, Stages
 from calhard.pipeline.tasks import AssessShard
 from calhard.plan import AuditPlan
 from calhard.report.names import display_name
@@ -120,8 +120,7 @@ class _Job:
         try:
             return self._computed(scratch, unchanged, shards, started)
         except BaseException as e:
-            # What the input refuses it refuses again, and nothing done is nothing to go on with.
-            self.writer.resumable = scratch.is_begun and not isinstance(e, InputError)
+            self.writer.resumable = scratch.is_of_use(e)
             raise
 
     def _computed(
@@ -137,7 +136,8 @@ class _Job:
         metrics = {name: catalogue[name] for name in history.metrics}
         rules = Rules.of(plan, metrics, clock)
         reading = history.reading_of(clock, scratch.now_us)
-        stages = Stages(self.engine, scratch.folder, self.progress)
+        policy = replace(TOLERANT, isolate=scratch.suspect)
+        stages = Stages(self.engine, scratch.folder, self.progress, policy)
         assess = AssessShard(reading, rules, scratch.folder, plan.retired_models)
         assessed = stages.assess(assess, shards)
         account = history.account + assessed.counts.account

@@ -70,6 +70,7 @@ class Stages:
     engine: Engine
     folder: Path
     progress: Progress
+    policy: Policy = TOLERANT
 
     def assess(self, function: AssessShard, shards: Sequence[ShardSpec]) -> Assessment:
         """Assess the shards.
@@ -153,7 +154,7 @@ class Stages:
         """Write the values of the kept groups, in the order of their names; return what failed."""
         tell = _Tell("series", [shard.spec for shard in shards], self.progress)
         failed: list[Quarantined[KeptShard]] = []
-        results = self.engine.run(function, shards, TOLERANT)
+        results = self.engine.run(function, shards, self.policy)
         schema = series_schema(function.rules.metrics)
         with writer.parts("series", schema) as sink, closing(results):
             for settled in results:
@@ -176,7 +177,7 @@ class Stages:
         """Take each task that was done, in order; return those that were given up."""
         tell = _Tell(stage, tasks, self.progress)
         given_up: list[Quarantined[Unit]] = []
-        with closing(self.engine.run(function, tasks, TOLERANT, split)) as results:
+        with closing(self.engine.run(function, tasks, self.policy, split)) as results:
             for settled in results:
                 if isinstance(settled, Quarantined):
                     given_up.append(settled)

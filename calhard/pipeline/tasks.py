@@ -20,7 +20,7 @@ from calhard.history.shards import split_shard
 from calhard.pipeline.assessed import STAGE, Counts, write_assessed
 from calhard.pipeline.judging import is_judged
 from calhard.pipeline.keys import KeyLedger
-from calhard.pipeline.marks import mark_path, read_mark
+from calhard.pipeline.marks import begun, mark_path, read_mark
 from calhard.pipeline.shardfile import Attempt, BatchSink, Pile
 from calhard.plan.globs import matched
 from calhard.series import SeriesBlock
@@ -43,6 +43,10 @@ class AssessShard:
         """Assess one shard; a file that breaks in the middle is left out as a whole."""
         if self._is_done(spec):
             return
+        with begun(self.folder, spec.name):
+            self._assess(spec)
+
+    def _assess(self, spec: ShardSpec) -> None:
         reading, refused = self.reading, RowAccount()
         while True:
             try:

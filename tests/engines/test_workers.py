@@ -107,6 +107,15 @@ def test_a_task_whose_worker_dies_is_tried_again(tmp_path):
     assert list(LocalEngine(2).map(work.die_once, tasks)) == list(range(5))
 
 
+def test_an_isolating_policy_computes_a_single_task_in_another_process():
+    for workers in (1, 2):
+        (done,) = LocalEngine(workers).run(work.process, [0], Policy(isolate=True))
+        assert done.value != os.getpid()
+        (done,) = LocalEngine(workers).run(work.process, [0], Policy())
+        assert done.value == os.getpid()
+    assert list(LocalEngine(1).run(work.process, [], Policy(isolate=True))) == []
+
+
 def test_poison_is_split_off_and_everything_else_is_computed():
     tasks = [list(range(24)), [31], list(range(70, 82))]
     policy = Policy(attempts=2, timeout=2.0, quarantine=True, fatal=())

@@ -1,6 +1,11 @@
 """FAULTS 19 to 21: what fails every worker is narrowed down to the model that is to blame."""
 
+import os
+import signal
+import subprocess
+import sys
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +21,7 @@ from tests.faults.sick import SickEngine
 
 NAMES = [(f"m{i}", class_) for i in range(9) for class_ in ("c", "d")]
 BAD = "m4"
+ROOT = Path(__file__).parents[2]
 REASONS = {
     "crash": "failed to compute: a worker process was killed (SIGSEGV)",
     "hang": "failed to compute: a task took more than 3 s and was ended",
@@ -118,6 +124,34 @@ def test_a_lack_of_memory_in_this_process_is_survived_as_well(history, tmp_path,
     engine = SickEngine("AssessShard", (BAD,), "memory", workers=1)
     report = run_audit(history, AuditPlan(), out=tmp_path, engine=engine)
     assert report.exit_code == 3
+    assert contents(tmp_path)["evidence.parquet"] == without["evidence.parquet"]
+
+
+POISONED = """
+import sys
+from calhard.pipeline import run_audit
+from calhard.plan import AuditPlan
+from tests.faults.sick import SickEngine
+engine = SickEngine("AssessShard", ("m4",), "crash", workers=1)
+run_audit(sys.argv[1], AuditPlan(), out=sys.argv[2], engine=engine)
+"""
+
+
+def test_a_model_that_kills_the_process_of_an_audit_is_found_by_the_next_run(
+    history, tmp_path, without
+):
+    """One worker computes in the audit's own process, unless an earlier try died of it."""
+    command = [sys.executable, "-c", POISONED, str(history), str(tmp_path)]
+    path = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'kernels'}"}
+    first = subprocess.run(command, cwd=ROOT, env=path, check=False)
+    assert first.returncode == -signal.SIGSEGV
+    assert list_nights(tmp_path) == []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("calhard.history.open.ordered_shards", shards.ordered_shards)
+        engine = SickEngine("AssessShard", (BAD,), "crash", workers=1)
+        report = run_audit(history, AuditPlan(), out=tmp_path, engine=engine)
+    assert report.exit_code == 3
+    assert coverage(tmp_path, "model")[1:] == [("indeterminate", REASONS["crash"], 1, BAD)]
     assert contents(tmp_path)["evidence.parquet"] == without["evidence.parquet"]
 
 

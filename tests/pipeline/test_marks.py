@@ -10,7 +10,15 @@ from calhard.history import RowAccount
 from calhard.history.account import Example
 from calhard.pipeline.assessed import account_from, account_told
 from calhard.pipeline.keys import KeyLedger, KeySpan
-from calhard.pipeline.marks import mark_path, marks_of, read_mark, verified_mark, write_mark
+from calhard.pipeline.marks import (
+    any_begun,
+    begun,
+    mark_path,
+    marks_of,
+    read_mark,
+    verified_mark,
+    write_mark,
+)
 from calhard.pipeline.shardfile import Attempt
 
 COUNTS = np.array([[0, 3, 0], [2**60, 0, 1]])
@@ -58,6 +66,18 @@ def test_a_mark_whose_file_is_another_one_now_is_not_verified(mark, content):
 
 def test_no_mark_is_none(tmp_path):
     assert read_mark(tmp_path / "none") is None
+
+
+def test_a_note_of_what_was_begun_stays_where_it_was_not_ended(tmp_path):
+    with begun(tmp_path, "shard"):
+        assert any_begun(tmp_path)
+    assert not any_begun(tmp_path)
+    with pytest.raises(ValueError, match="wrong"), begun(tmp_path, "shard"):
+        raise ValueError("wrong")
+    assert not any_begun(tmp_path)
+    with pytest.raises(KeyboardInterrupt), begun(tmp_path, "shard"):
+        raise KeyboardInterrupt
+    assert any_begun(tmp_path)
 
 
 def test_two_attempts_never_use_the_same_name(tmp_path):
