@@ -24,7 +24,7 @@ from calhard.explanation.phrases import (
 )
 from calhard.findings.warnings import LEVELS
 from calhard.report.names import display_name
-from calhard.report.words import number, percent
+from calhard.report.words import NOTHING_SEEN, is_telling, number, percent
 
 LEAST_RISK = LEVELS[-1][0]
 SAME_CAUSE = timedelta(days=1)
@@ -239,6 +239,8 @@ def noticed(facts: SeriesFacts) -> list[str]:
     least = facts.told("smallest_detectable")
     if not least or facts.told("status") == "failed":
         return []
+    if not is_telling(least, facts.told("slo_bound")):
+        return [NOTHING_SEEN]
     sd = facts.told("reference_sd")
     told = bracketed(of_bound(least, facts.told("slo_bound")), deviations(least / sd) if sd else "")
     short = facts.told("status") == "insufficient"

@@ -11,7 +11,7 @@ from calhard.explanation.facts import Row, SeriesFacts
 from calhard.explanation.phrases import WINDOWS, bracketed, deviations, minute, of_bound
 from calhard.findings.severity import REGRESSION_SCALE
 from calhard.report.names import display_name
-from calhard.report.words import enumerated, number, percent
+from calhard.report.words import NOTHING_SEEN, enumerated, is_telling, number, percent
 
 Word = Literal[
     "alarmed", "warned", "off", "unconfirmed", "blind", "half-blind", "unknown", "better", "healthy"
@@ -167,6 +167,8 @@ def _not_kept(facts: SeriesFacts) -> str:
 
 
 def _hidden(least: float, bound: float | None) -> str:
+    if not is_telling(least, bound):
+        return f"{NOTHING_SEEN.capitalize()}."
     size = f"{number(least)}{bracketed(of_bound(least, bound))}"
     return f"A lasting change under {size} might not have shown."
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from calhard.findings.columns import Floats, Objects, floats, words
@@ -45,7 +46,7 @@ def _changes(candidates: pa.Table, plan: AuditPlan, as_of_us: int, *, worse: boo
         "severity": pa.array([REGRESSION_SCALE[i] for i in severity], pa.string()),
         "direction": pa.array(["worse" if worse else "better"] * size, pa.string()),
         "detected_at": as_of,
-        "baseline_value": table["reference_mean"],
+        "baseline_value": pa.array(_before(table, kind), from_pandas=True),
         "current_value": pa.array(_current(table, kind, plan), from_pandas=True),
         "change_magnitude": table["change"],
         "detail": pa.array(_details(table, kind), pa.string()),
@@ -82,6 +83,19 @@ def _severity(
     return level
 
 
+def _early(table: pa.Table, kind: Objects) -> Bools:
+    """Jumps within the reference window, whose mean is of both levels then."""
+    early = pc.fill_null(pc.less(table["onset"], table["analysis_start"]), fill_value=False)
+    found: Bools = (kind == "SuddenJump") & early.to_numpy()
+    return found
+
+
+def _before(table: pa.Table, kind: Objects) -> Floats:
+    """The level before a jump, else the reference window's mean."""
+    before = floats(table, "analysis_mean") - floats(table, "change")
+    return np.where(_early(table, kind), before, floats(table, "reference_mean"))
+
+
 def _current(table: pa.Table, kind: Objects, plan: AuditPlan) -> Floats:
     """The level after a jump, a failed metric's last value, else the analysis window's mean.
 
@@ -90,7 +104,7 @@ def _current(table: pa.Table, kind: Objects, plan: AuditPlan) -> Floats:
     counts = [name for name, metric in plan.metric_catalogue().items() if metric.is_count]
     value = floats(table, "analysis_mean")
     after = floats(table, "reference_mean") + floats(table, "change")
-    value = np.where(kind == "SuddenJump", after, value)
+    value = np.where((kind == "SuddenJump") & ~_early(table, kind), after, value)
     value = np.where(kind == "MetricFailure", floats(table, "last_value"), value)
     return np.where(np.isin(words(table, "metric"), counts), floats(table, "week_value"), value)
 

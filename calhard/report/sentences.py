@@ -8,7 +8,7 @@ from typing import Any
 
 from calhard.report.cases import Row, Trouble
 from calhard.report.names import display_name
-from calhard.report.words import number
+from calhard.report.words import is_telling, number
 from calhard.schema import BUILTIN_METRICS, WHOLE_MODEL
 
 METRICS = {
@@ -112,7 +112,7 @@ def certainty(trouble: Trouble, evidence: Mapping[str, Any] | None) -> Iterator[
         return
     yield from _interval(evidence)
     least = evidence["smallest_detectable"]
-    if least is not None:
+    if least is not None and is_telling(least, evidence.get("slo_bound")):
         yield f"A change of level of {number(least, 2)} or more is found here 8 times in 10."
 
 

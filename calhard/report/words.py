@@ -11,11 +11,19 @@ from calhard.report.names import display_name
 
 NONE = "—"
 LONGEST_REASON = 400
+MOST_BOUNDS = 100.0
+"""A change of more than so many SLO bounds is a number without meaning."""
+NOTHING_SEEN = "no change of level could have been told from chance here"
 
 
 def number(value: float | None, digits: int = 4) -> str:
     """Return a number to some significant digits, ``—`` for none."""
     return NONE if value is None else f"{value:.{digits}g}"
+
+
+def is_telling(least: float, bound: float | None) -> bool:
+    """Return whether a smallest detectable change says more than that none could be seen."""
+    return not bound or least <= MOST_BOUNDS * bound
 
 
 def percent(share: float | None, digits: int = 1) -> str:
