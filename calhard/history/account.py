@@ -36,7 +36,7 @@ DAMAGED = "write the file again, or move it out of the folder"
 
 REMEDIES = {
     "model_id is null or empty": "give every row a model_id",
-    "class_id is null or empty": "give every row a class_id; __all__ for whole-model rows",
+    "class_id is null or empty": "give every row a class_id (a history's whole-model rows: __all__)",
     "id longer than 1,024 bytes": "use shorter names",
     "id is not UTF-8": "write names as UTF-8",
     "timestamp is null": "give every row a timestamp",
@@ -59,6 +59,8 @@ REMEDIES = {
     "label is null": "nothing to mend: the row counts once its label is there",
     "masked": "nothing to mend",
     "weight is 0": "nothing to mend",
+    "same model, class, example_id and timestamp": "nothing to mend: they agree and count once",
+    "same model, class, example_id and timestamp, other values": "keep one: none is used",
     "same model, class and timestamp": "nothing to mend: they agree and count once",
     "same model, class and timestamp, other values": "keep one of them; series are not "
     "judged while a window holds such rows",

@@ -167,6 +167,9 @@ def _no_metric(
 ) -> tuple[str, str]:
     wanted = ", ".join(own[m] for m in metrics)
     there = ", ".join(schema.names[:12])
+    if {"score", "label"} <= set(schema.names):
+        remedy = "these look like predictions: calhard measure makes a history of them"
+        return f"no metric column, but score and label; found {there}", remedy
     remedy = (
         "map a column under [calibration.hardening.columns] or declare a metric under "
         "[calibration.hardening.metrics.NAME]"

@@ -18,7 +18,7 @@ from calhard.history.columns import (
     no_column_twice,
     required,
 )
-from calhard.history.convert import holds_ids, is_number, is_text, value_type
+from calhard.history.convert import ColumnError, holds_ids, is_number, is_text, value_type
 from calhard.measure.tables import EXTRAS, history_schema
 from calhard.schema import KEY_COLUMNS, PREDICTION_COLUMNS
 
@@ -53,6 +53,11 @@ def plan_predictions(
         A required column is missing, stands twice, or has a type that holds no such values.
     """
     no_column_twice(schema)
+    if "score" not in mapping and "score" not in schema.names and _is_history(schema):
+        raise ColumnError(
+            "holds metrics and no scores: it is a history, not predictions",
+            "audit it: calhard audit HISTORY --out nights",
+        )
     own = {name: mapping.get(name, name) for name in (*NOT_TAGS, VERSION, *PREDICTION_COLUMNS)}
     constants = {n: folders[own[n]] for n in (*FOLDER_KEYS, VERSION) if own[n] in folders}
     source = {name: required(name, own[name], schema) for name in REQUIRED if name not in constants}
@@ -78,6 +83,10 @@ def plan_predictions(
         schema.field(source["timestamp"]).type,
         flags=tuple(name for name in FLAGS if name in source),
     )
+
+
+def _is_history(schema: pa.Schema) -> bool:
+    return bool({"aece", "dece"} & set(schema.names))
 
 
 def _fits(name: str, kind: pa.DataType) -> tuple[bool, str]:

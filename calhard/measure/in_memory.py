@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pyarrow as pa
 
 from calhard.errors import InputError
@@ -10,6 +12,7 @@ from calhard.history.batches import BATCH_ROWS
 from calhard.history.convert import YEAR_9999, ColumnError
 from calhard.history.ids import Keys
 from calhard.measure.columns import plan_predictions
+from calhard.measure.duplicates import settle
 from calhard.measure.measured import measure_rows
 from calhard.measure.periods import Period
 from calhard.measure.rows import concatenate
@@ -22,7 +25,7 @@ NAME = "predictions"
 
 
 def period_history(
-    predictions: pa.Table, period: str = "1d", plan: AuditPlan | None = None
+    predictions: pa.Table | Any, period: str = "1d", plan: AuditPlan | None = None
 ) -> pa.Table:
     """Return one row per model, class and period that has any prediction, sorted by them.
 
@@ -35,7 +38,7 @@ def period_history(
 
     Parameters
     ----------
-    predictions : pa.Table
+    predictions : pa.Table, or anything that `pyarrow.table` takes, such as a DataFrame
         ``model_id``, ``class_id`` (text or integers), ``timestamp`` (any that a history may hold),
         ``score`` and ``label`` (numbers in [0, 1]; labels may be booleans), and where wanted
         ``weight``, ``mask``, ``example_id`` and text columns, which become tags.
@@ -54,6 +57,8 @@ def period_history(
     Source: Naeini, Cooper & Hauskrecht 2015; Nguyen & O'Connor 2015; Nixon et al. 2019; Cox 1958.
     """
     plan = plan or AuditPlan()
+    if not isinstance(predictions, pa.Table):
+        predictions = pa.table(predictions)
     settings = Settings(Period.parse(period), plan)
     keys, account = Keys(), RowAccount()
     try:
@@ -70,4 +75,5 @@ def period_history(
         raise InputError("\n".join([f"{NAME}: rows that cannot be measured", *refused]))
     if not parts:
         return history_schema(plan.measure.extras, columns.tags).empty_table()
-    return measure_rows(concatenate(parts), keys, settings).history
+    rows = settle(concatenate(parts), keys).rows
+    return measure_rows(rows, keys, settings).history

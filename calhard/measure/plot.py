@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.fs as pafs
 from numpy.typing import NDArray
 
 from calhard.errors import ConfigError, InputError
 from calhard.explanation.nearest import suggestion
-from calhard.history.batches import Unreadable, open_parquet
 from calhard.history.bin_rows import REMEDY, BadBins
 from calhard.history.bins import BinFolder
-from calhard.history.files import FAULTS, HistoryFile, list_files
 from calhard.plan.instant import instant
 from calhard.reliability import BinRows, Diagram, pool
 from calhard.reliability.diagram import diagram_of
 from calhard.reliability.figure import check_suffix, plot_reliability
 from calhard.report.names import display_name
-from calhard.schema import TIMESTAMP
 
 Floats = NDArray[np.float64]
 
-METRICS = {"aece": "aece", "dece": "dece", "slope": "alpha"}
-"""What a diagram tells, and the history's column of it."""
 EARLIEST, LATEST = -(2**62), 2**62
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -70,8 +62,7 @@ def plot_group(
             raise ConfigError(_nothing(folder, model_id, class_id))
     except BadBins as e:
         raise InputError(f"{history}: {e}; {REMEDY}") from e
-    means = _means(Path(history), model_id, class_id, bins)
-    diagram = diagram_of(model_id, class_id, pool(bins), **means)
+    diagram = diagram_of(model_id, class_id, pool(bins))
     plot_reliability(diagram, path)
     return diagram
 
@@ -114,50 +105,3 @@ def _nothing(folder: BinFolder, model_id: str, class_id: str) -> str:
         f"{place} has no period in that time; its first starts at {first:%Y-%m-%d %H:%M} UTC, "
         f"its last at {last:%Y-%m-%d %H:%M} UTC"
     )
-
-
-def _means(history: Path, model_id: str, class_id: str, bins: BinRows) -> dict[str, float | None]:
-    """Means of the history's metrics over the periods of some bins, weighted by their labels."""
-    filesystem = pafs.LocalFileSystem()
-    periods = pa.array(np.unique(bins.timestamp)).cast(TIMESTAMP)
-    rows = [
-        part.filter(pc.is_in(part["timestamp"], value_set=periods))
-        for file in list_files(filesystem, str(history.absolute()))
-        if file.kind == "parquet"
-        for part in _rows(filesystem, file, model_id, class_id)
-    ]
-    if not rows:
-        return {}
-    table = pa.concat_tables(rows, promote_options="default")
-    weight = _floats(table, "total_samples", 1.0)
-    return {name: _mean(_floats(table, column), weight) for name, column in METRICS.items()}
-
-
-def _rows(
-    filesystem: pafs.FileSystem, file: HistoryFile, model_id: str, class_id: str
-) -> Iterator[pa.Table]:
-    """The rows of one group in a part of the history, batch by batch."""
-    names = ("model_id", "class_id", "timestamp", "total_samples", *METRICS.values())
-    try:
-        with open_parquet(filesystem, file.path) as opened:
-            there = [name for name in names if name in opened.schema_arrow.names]
-            for batch in opened.iter_batches(columns=there, use_threads=False):
-                mine = pc.and_(
-                    pc.equal(batch["model_id"], model_id), pc.equal(batch["class_id"], class_id)
-                )
-                yield pa.Table.from_batches([batch]).filter(mine)
-    except FAULTS as e:
-        raise InputError(f"{display_name(file.name, 200)}: {Unreadable.of(e)}; {REMEDY}") from e
-
-
-def _floats(table: pa.Table, name: str, default: float = np.nan) -> Floats:
-    if name not in table.schema.names:
-        return np.full(table.num_rows, default)
-    return np.array(table[name].cast(pa.float64()).to_numpy(), np.float64)
-
-
-def _mean(values: Floats, weight: Floats) -> float | None:
-    """The weighted mean of what is known; None where nothing is."""
-    used = np.isfinite(values) & (weight > 0)
-    total = float(weight[used].sum())
-    return float((values[used] * weight[used]).sum() / total) if total > 0 else None

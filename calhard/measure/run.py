@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,18 +21,16 @@ from calhard.measure.periods import Period
 from calhard.measure.predictions import Predictions
 from calhard.measure.result import MeasureReport
 from calhard.measure.settings import Settings
+from calhard.plan import AuditPlan
 from calhard.plan.instant import instant
 from calhard.store.staged import check_apart
-
-if TYPE_CHECKING:
-    from calhard.plan import AuditPlan
 
 
 def measure_history(
     source: str | os.PathLike[str],
     history: str | os.PathLike[str],
     *,
-    plan: AuditPlan,
+    plan: AuditPlan | None = None,
     period: str = "1d",
     since: str | datetime | None = None,
     force: bool = False,
@@ -52,7 +49,7 @@ def measure_history(
     ----------
     source : path or URI of the predictions
     history : folder of the history; created if need be
-    plan : columns, zone and ``measure``
+    plan : columns, zone and ``measure``; the default one without it
     period : ``"1h"``, ``"1d"``, ``"7d"``, ``"1mo"`` or ``"1000rows"``
     since : measure all periods that end later, and none that ends before
     force : measure from what is there, whatever was measured before
@@ -74,6 +71,7 @@ def measure_history(
     PublishError
         The history could not be written; the message says what became of it.
     """
+    plan = plan or AuditPlan()
     settings = Settings(Period.parse(period), plan, device)
     array_namespace(device)  # refuses what is not there before anything is read
     extent = _extent(settings.period, since, force=force)

@@ -36,8 +36,9 @@ def whole_model(
 
     *Top label*: of the rows of one example the one with the largest score (of equal ones that of
     the first class by name): its score is the model's confidence, its label whether the model was
-    right. An example is what shares a model and an ``example_id``, or without such ids a model and
-    a timestamp. One of which a row is not used, or a class stands twice, is left out.
+    right. An example is what shares a model and an ``example_id`` (and a timestamp, where ids are
+    used again within the period), or without such ids a model and a timestamp. One of which a row
+    is not used, or a class stands twice, is left out.
 
     *Pooled*: the rows of all classes together.
 
@@ -140,15 +141,28 @@ class _Examples:
 def _by_example(rows: PredictionRows, cell: Ints, class_rank: Ints) -> tuple[Ints, _Examples]:
     """Return the order of rows by cell, example and class, and the examples in that order."""
     named = np.zeros(len(rows), np.bool_)
-    key = rows.timestamp
+    key, moment = rows.timestamp, np.zeros(len(rows), np.int64)
     if rows.example is not None:
         named = rows.example != NO_EXAMPLE
         key = np.where(named, rows.example, key)
-    order = np.lexsort((class_rank, key, named, cell))
+        moment = np.where(named & _reused(rows, cell, class_rank), rows.timestamp, 0)
+    order = np.lexsort((class_rank, moment, key, named, cell))
     fresh = np.ones(len(order), np.bool_)
-    columns = [column[order] for column in (cell, named, key)]
+    columns = [column[order] for column in (cell, named, key, moment)]
     fresh[1:] = np.logical_or.reduce([column[1:] != column[:-1] for column in columns])
     classes = class_rank[order]
     again = ~fresh
     again[1:] &= classes[1:] == classes[:-1]
     return order, _Examples(np.flatnonzero(fresh), named[order], again)
+
+
+def _reused(rows: PredictionRows, cell: Ints, class_rank: Ints) -> Bools:
+    """Rows of a model and period in which an id has a class at two instants: ids are used again."""
+    order = np.lexsort((rows.timestamp, class_rank, rows.example, cell))
+    alike = np.ones(max(len(order) - 1, 0), np.bool_)
+    for column in (cell, rows.example, class_rank):
+        alike &= column[order][1:] == column[order][:-1]
+    stamp = rows.timestamp[order]
+    twice = np.flatnonzero(alike & (stamp[1:] != stamp[:-1]))
+    found: Bools = np.isin(cell, cell[order][twice])
+    return found

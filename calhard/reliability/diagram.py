@@ -59,7 +59,6 @@ class Diagram:
     merged : bins that were too small and joined a neighbour
     periods : how many periods are pooled
     first, last : starts of the first and of the last one; None where nothing is pooled
-    aece, dece, slope : means of the history's metrics over the same periods, None where unknown
     """
 
     model_id: str
@@ -70,14 +69,9 @@ class Diagram:
     periods: int = 0
     first: datetime | None = None
     last: datetime | None = None
-    aece: float | None = None
-    dece: float | None = None
-    slope: float | None = None
 
     @classmethod
-    def of_rows(
-        cls, model_id: str, class_id: str, rows: Iterable[Mapping[str, Any]], **known: float | None
-    ) -> Diagram:
+    def of_rows(cls, model_id: str, class_id: str, rows: Iterable[Mapping[str, Any]]) -> Diagram:
         """Return the diagram of one window's rows of the table ``reliability``, sorted by cell."""
         rows = list(rows)
         whole = rows[0] if rows else {}
@@ -91,7 +85,6 @@ class Diagram:
             whole.get("periods", 0),
             whole.get("first_period"),
             whole.get("last_period"),
-            **known,
         )
 
     @property
@@ -159,13 +152,13 @@ def table_columns(pooled: Pooled) -> dict[str, Any]:
     }
 
 
-def diagram_of(model_id: str, class_id: str, pooled: Pooled, **known: float | None) -> Diagram:
+def diagram_of(model_id: str, class_id: str, pooled: Pooled) -> Diagram:
     """Return the diagram of the cells of one group."""
     columns = {name: values.tolist() for name, values in table_columns(pooled).items()}
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     for row in rows:
         row |= {name: row[name].replace(tzinfo=UTC) for name in ("first_period", "last_period")}
-    return Diagram.of_rows(model_id, class_id, rows, **known)
+    return Diagram.of_rows(model_id, class_id, rows)
 
 
 def diagrams_of(table: pa.Table) -> dict[tuple[str, str], dict[str, Diagram]]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings, filterwarnings
 
 from calhard.errors import ConfigError
 from calhard.reliability.diagram import Cell, Diagram
@@ -101,7 +102,8 @@ def picture_bytes(diagram: Diagram, kind: str = "png") -> bytes:
     figure.legend(loc="outside lower center", ncols=5, fontsize=8, frameon=False)
     buffer = io.BytesIO()
     # The salt names the parts of an SVG, which is random otherwise; a date would be the clock's.
-    with rc_context({"svg.hashsalt": "calhard", "svg.fonttype": "path"}):
+    with rc_context({"svg.hashsalt": "calhard", "svg.fonttype": "path"}), catch_warnings():
+        filterwarnings("ignore", "Glyph")  # a name's letter that no font has becomes a box
         nothing = {"Date": None} if kind == "svg" else None
         figure.savefig(buffer, format=kind, metadata=nothing)
     return buffer.getvalue()
@@ -111,9 +113,7 @@ def title_lines(diagram: Diagram) -> list[str]:
     """Return what stands over a diagram: its periods and labels, metrics, and its verdict."""
     span = f"{diagram.span}, " if diagram.span else ""
     first = f"{span}{count(diagram.periods, 'period')}, {count(diagram.n, 'label')}"
-    means = {"AECE": diagram.aece, "DECE": diagram.dece, "slope": diagram.slope}
-    known = [f"mean {name} {number(x, 3)}" for name, x in means.items() if x is not None]
-    return [first, *([", ".join(known)] if known else []), diagram.verdict]
+    return [f"{first}, {number(diagram.distance, 2)} off on average", diagram.verdict]
 
 
 def draw(upper: Axes, lower: Axes, diagram: Diagram, *, labelled: bool = True) -> None:

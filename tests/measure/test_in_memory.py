@@ -4,11 +4,13 @@ from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calhard.errors import ConfigError, InputError
+from calhard.history import History
 from calhard.measure import period_history
 from calhard.measure.tables import history_schema
 from calhard.plan import AuditPlan, Measure
@@ -271,3 +273,17 @@ def test_no_predictions_are_an_empty_history():
     found = period_history(predictions([], []))
     assert found.num_rows == 0
     assert found.schema.equals(history_schema())
+
+
+def test_anything_that_arrow_takes_as_a_table_is_measured_alike():
+    table = predictions([0.2, 0.7], [0.0, 1.0])
+    assert period_history(table.to_pydict()).equals(period_history(table))
+
+
+def test_a_history_is_told_from_predictions_and_predictions_from_a_history(tmp_path):
+    table = predictions([0.2, 0.7], [0.0, 1.0])
+    with pytest.raises(InputError, match="it is a history, not predictions; audit it"):
+        period_history(period_history(table))
+    pq.write_table(table, tmp_path / "log.parquet")
+    with pytest.raises(InputError, match="these look like predictions: calhard measure"):
+        History.open(tmp_path / "log.parquet", AuditPlan())

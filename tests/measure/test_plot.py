@@ -36,14 +36,12 @@ def test_a_png_is_drawn_and_the_diagram_returned(history, tmp_path):
     assert (drawn.n, drawn.periods, drawn.span) == (35 * 600, 35, "2026-04-27 to 2026-05-31")
 
 
-def test_its_metrics_are_the_historys_means_over_the_same_periods(history, tmp_path):
+def test_it_is_as_far_off_as_the_labels_of_its_periods_together(history, tmp_path):
     table = pq.read_table(history, filters=[("model_id", "==", "broken")])
     late = table.filter(table["timestamp"].to_numpy() >= datetime(2026, 5, 25))  # noqa: DTZ001  # NumPy knows no zones
     drawn = plot_group(history, *GROUP, tmp_path / "r.png", since="2026-05-25")
     assert late.num_rows == drawn.periods == 7
-    assert drawn.aece == pytest.approx(late["aece"].to_numpy().mean())
-    assert drawn.dece == pytest.approx(late["dece"].to_numpy().mean())
-    assert drawn.slope is None, "the history has no alpha"
+    assert 0 < drawn.distance < 0.2
 
 
 def test_a_time_is_from_its_first_instant_on_and_before_its_end(history, tmp_path):
@@ -121,8 +119,8 @@ def test_a_folder_without_bins_is_refused_with_the_command_that_writes_them(hist
         plot_group(tmp_path / "nowhere", *GROUP, tmp_path / "r.png")
 
 
-@pytest.mark.parametrize("place", ["_bins/2026-05.parquet", "2026-05.parquet"])
-def test_a_damaged_file_is_named(history, tmp_path, place):
+def test_a_damaged_file_is_named(history, tmp_path):
+    place = "_bins/2026-05.parquet"
     folder = tmp_path / "history"
     shutil.copytree(history, folder)
     content = (folder / place).read_bytes()

@@ -39,6 +39,25 @@ def test_ids_tell_examples_apart_even_at_midnight():
     assert found == [(0.5, 1.0, USED, True), (0.6, 0.0, USED, True)]
 
 
+def test_ids_that_are_used_again_within_a_period_are_told_apart_by_their_instants():
+    found = whole(
+        class_=["a", "b"] * 4,
+        timestamp=[h * HOUR for h in (1, 1, 2, 2, 30, 30, 31, 31)],
+        period="7d",
+        score=[0.9, 0.1, 0.2, 0.8, 0.7, 0.3, 0.4, 0.6],
+        example=[1, 1, 2, 2, 1, 1, 2, 2],
+    )
+    assert [score for score, *_ in found] == [0.6, 0.7, 0.8, 0.9]
+    assert all(top for *_, top in found)
+    logged_one_by_one = whole(
+        class_=["a", "b"] * 2,
+        timestamp=[HOUR, HOUR + 1, 2 * HOUR, 2 * HOUR + 1],
+        score=[0.9, 0.1, 0.2, 0.8],
+        example=[1, 1, 2, 2],
+    )
+    assert [score for score, *_ in logged_one_by_one] == [0.8, 0.9]
+
+
 def test_of_equal_scores_that_of_the_first_class_by_name_counts():
     found = whole(class_=["b", "a"], timestamp=HOUR, score=[0.5, 0.5], label=[1.0, 0.0])
     assert found == [(0.5, 0.0, USED, True)]
