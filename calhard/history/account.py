@@ -36,7 +36,7 @@ DAMAGED = "write the file again, or move it out of the folder"
 
 REMEDIES = {
     "model_id is null or empty": "give every row a model_id",
-    "class_id is null or empty": "give every row a class_id (a history's whole-model rows: __all__)",
+    "class_id is null or empty": "give every row a class_id (of a history's whole models: __all__)",
     "id longer than 1,024 bytes": "use shorter names",
     "id is not UTF-8": "write names as UTF-8",
     "timestamp is null": "give every row a timestamp",
