@@ -23,7 +23,7 @@ BUCKET_ROWS = 2**20
 """Rows of a bucket: its arrays and those of one more make the memory of a worker."""
 SLOT_ROWS = 2**18
 MOST_SLOTS = 256
-CHUNK_ROWS = 2**14
+CHUNK_ROWS = 2**13
 """Rows of a batch of outcomes: what a merge holds of each bucket at a time."""
 STATES = 8
 
@@ -126,7 +126,7 @@ def _has(rows: pa.Table, tag: str) -> bool:
 
 
 def read_outcome(outcome: Outcome, part: str) -> Iterator[pa.RecordBatch]:
-    """Yield a part's batches, mapped, not read."""
-    with pa.memory_map(str(outcome.path)) as source, pa.ipc.open_file(source) as opened:
+    """Yield a part's batches, one in memory at a time: pages of a map would stay with us."""
+    with pa.OSFile(str(outcome.path)) as source, pa.ipc.open_file(source) as opened:
         for index in outcome.batches.get(part, ()):
             yield opened.get_batch(index)
