@@ -106,7 +106,6 @@ def large(folder: Path) -> Iterator[Line]:
     where = f"{LARGE:,} rows, {DAYS} days, in order of time, 2 workers"
     yield Line("measure, wall", where, found["wall"], "s", "")
     yield Line("measure, wall", where, LARGE / found["wall"], "rows/s", "")
-    yield Line("measure, CPU of all processes", where, found["cpu"] / LARGE * 1e9, "ns/row", "")
     yield Line("rows of the history", where, found["history_rows"], "rows", "")
     yield Line("reports of progress", where, found["told"], "", "")
     yield Line("peak over imports", f"{where}, the driver", found["driver"], "MiB", "")

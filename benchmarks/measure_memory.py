@@ -3,14 +3,13 @@
     python -m benchmarks.measure_memory PREDICTIONS HISTORY [WORKERS]
 
 Shows progress on stderr. Prints one JSON object: MiB of the imports, and of the driver and its
-largest worker, each over the imports; seconds, of the wall and of all processes' CPU; the history's
-rows and the reports of progress.
+largest worker, each over the imports; seconds of the wall; the history's rows and the reports of
+progress.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -48,7 +47,7 @@ def main() -> None:
     watch.over.set()
     watch.join()
     found = {"imports": imports, "driver": peak() - imports, "wall": wall, "told": told}
-    found |= {"worker": max(watch.largest - imports, 0.0), "cpu": sum(os.times()[:4])}
+    found |= {"worker": max(watch.largest - imports, 0.0)}
     found["history_rows"] = sum(
         pq.read_metadata(file).num_rows for file in history.glob("[!_]*.parquet")
     )
