@@ -22,6 +22,8 @@ PLACELESS = {
     "id longer than 1,024 bytes",
     "id is not UTF-8",
     "timestamp is null",
+    "timestamp in an hour that the clock repeats",
+    "timestamp in an hour that its zone skips",
 }
 KEYS = ("model_id", "class_id", "timestamp")
 

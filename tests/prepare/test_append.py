@@ -29,7 +29,7 @@ from tests.prepare.made import (
 )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_day_after_day_gives_what_preparing_all_at_once_gives(tmp_path_factory, seed):
     rng = np.random.default_rng(seed)

@@ -2,11 +2,12 @@
 
 import fcntl
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from calhard.errors import ConfigError, HistoryInProgress, InputError
+from calhard.errors import ConfigError, HistoryInProgress, InputError, PublishError
 from calhard.prepare.manifest import Manifest
 from calhard.store.staged import LOCK, STAGING
 from tests.prepare.made import MANIFEST, content, prepare, rows, seen, write
@@ -153,3 +154,26 @@ def test_progress_counts_rows_of_every_stage(tmp_path, history):
         ("write", 0, 1, 0),
         ("write", 1, 1, 240),
     ]
+
+
+def test_of_many_at_once_at_least_one_gets_through_and_the_others_say_in_progress(
+    tmp_path, history
+):
+    def one(_):
+        try:
+            return prepare(history, tmp_path / "out").rows
+        except HistoryInProgress:
+            return "in progress"
+
+    with ThreadPoolExecutor(6) as pool:
+        told = list(pool.map(one, range(6)))
+    assert 240 in told
+    assert set(told) <= {240, "in progress"}
+    assert seen(tmp_path / "out") == seen(history)
+    assert not (tmp_path / "out" / STAGING).exists()
+
+
+def test_a_folder_that_cannot_be_written_to_is_told(tmp_path, history):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(PublishError, match="a file stands where a folder is needed"):
+        prepare(history, tmp_path / "file" / "out")

@@ -35,7 +35,7 @@ def keys(found):
     return [key_at(found, row, NAMES) for row in range(found.num_rows)]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(ROWS)
 def test_rows_come_in_the_order_of_python_and_equal_ones_as_they_came(rows):
     found = in_order(table(rows), NAMES)
@@ -43,7 +43,7 @@ def test_rows_come_in_the_order_of_python_and_equal_ones_as_they_came(rows):
     assert found["n"].to_pylist() == [n for n, _ in expected]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(ROWS, st.tuples(WORDS, WORDS, STAMPS))
 def test_rows_before_a_key_are_counted(rows, key):
     found = in_order(table(rows), NAMES)
@@ -59,7 +59,7 @@ def test_the_first_rows_of_models_are_found(rows):
     assert first_of_models(found, NAMES).tolist() == expected
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(ROWS, ROWS, st.integers(1, 9), st.integers(1, 9))
 def test_two_sorted_runs_become_one_of_which_nothing_is_lost(old, new, size, step):
     found = [
@@ -68,7 +68,7 @@ def test_two_sorted_runs_become_one_of_which_nothing_is_lost(old, new, size, ste
     assert found == sorted([*old, *new])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(ROWS, st.lists(st.tuples(WORDS, WORDS, STAMPS), unique=True, max_size=9))
 def test_a_row_lies_in_the_range_of_its_key(rows, bounds):
     bounds = Bounds(tuple(sorted({*bounds, *(start_of(m) for m, _, _ in bounds)})))

@@ -15,12 +15,13 @@ from calhard.errors import InputError
 from calhard.history import History
 from calhard.plan import AuditPlan
 from calhard.prepare.columns import ORIGIN
+from calhard.schema import CANONICAL
 from tests.measure.logs import days_of, measure, predictions
 from tests.measure.logs import write as logged
 from tests.prepare.made import KEYS, lay_out, prepare, rows, seen, small, streams, table_of, write
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.booleans())
 def test_any_order_files_and_types_are_seen_as_the_same_series(tmp_path_factory, seed, files, tiny):
     rng = np.random.default_rng(seed)
@@ -300,3 +301,78 @@ def test_the_bins_of_a_measured_history_go_with_it(tmp_path, monkeypatch):
     assert seen(out) == seen(history)
     assert streams(out)
     assert prepare(history, out).idle
+
+
+BERLIN = '[calibration.hardening.windows]\ntimezone = "Europe/Berlin"\n'
+
+
+def test_hours_that_a_clock_skips_or_repeats_are_left_out_as_an_audit_would(tmp_path):
+    plan = AuditPlan.from_text(BERLIN)
+    table = rows(np.random.default_rng(15), sound=True, size=20).slice(0, 6)
+    moments = ["2025-10-26T02:30", "2026-03-29T02:30", "2025-10-26T01:59", "2025-10-26T03:00"]
+    naive = pa.array(np.array([*moments, "2026-03-29T03:00", None], "M8[us]"))
+    late = pa.array(np.array([None, None, "2025-10-26T02:30", None, None, None], "M8[us]"))
+    at = table.schema.get_field_index("timestamp")
+    table = table.set_column(at, "timestamp", naive).append_column("ingested_at", late)
+    write(tmp_path / "h" / "a.parquet", table)
+    report = prepare(tmp_path / "h", tmp_path / "out", plan=plan)
+    assert {reason: n for (_, reason), n in report.account.counts.items()} == {
+        "timestamp in an hour that the clock repeats": 1,
+        "timestamp in an hour that its zone skips": 1,
+        "timestamp is null": 1,
+    }
+    assert seen(tmp_path / "out", plan) == seen(tmp_path / "h", plan)
+    known = table_of(tmp_path / "out")["ingested_at"].drop_null().cast(pa.string()).to_pylist()
+    assert known == ["2025-10-26 01:30:00.000000Z"]  # the second of the two half past two
+
+
+def test_text_that_is_no_utf8_stays_as_it_is(tmp_path):
+    table = rows(np.random.default_rng(16), sound=True, size=20)
+    raw = pa.array([b"\xff\xfe", b"eu", None, b"u"] * 5 + [b"x"] * 4, pa.binary())
+    at = table.schema.get_field_index("region")
+    write(tmp_path / "h" / "a.parquet", table.set_column(at, "region", raw.view(pa.string())))
+    prepare(tmp_path / "h", tmp_path / "out")
+    assert seen(tmp_path / "out") == seen(tmp_path / "h")
+    kept = table_of(tmp_path / "out")["region"].combine_chunks().cast(pa.binary()).to_pylist()
+    assert sorted(filter(None, kept)) == sorted(filter(None, raw.to_pylist()))
+
+
+def test_a_uri_is_read_as_its_folder_is(tmp_path):
+    rng = np.random.default_rng(17)
+    lay_out(rng, rows(rng), tmp_path / "h")
+    prepare((tmp_path / "h").as_uri(), tmp_path / "out")
+    assert seen(tmp_path / "out") == seen(tmp_path / "h")
+    assert prepare(tmp_path / "h", tmp_path / "out").idle
+
+
+OWN = '[calibration.hardening.columns]\nmodel_id = "model"\naece = "err"\n'
+
+
+@pytest.mark.parametrize("first", ["own", "measured"])
+def test_measured_rows_and_rows_under_own_names_come_together(tmp_path, first):
+    plan = AuditPlan.from_text(OWN)
+    table = rows(np.random.default_rng(18), sound=True)
+    parts = {
+        "own": table.rename_columns(
+            ["model", "class_id", "timestamp", "err", *table.schema.names[4:]]
+        ),
+        "measured": table.slice(0, 60).replace_schema_metadata(CANONICAL),
+    }
+    second = next(name for name in parts if name != first)
+    for name in (first, second):
+        write(tmp_path / "h" / f"{name}.parquet", parts[name])
+        prepare(tmp_path / "h", tmp_path / "out", plan=plan)
+        assert seen(tmp_path / "out", plan) == seen(tmp_path / "h", plan)
+    assert table_of(tmp_path / "out").num_rows == table.num_rows + 60
+
+
+def test_two_columns_that_would_get_one_name_are_refused(tmp_path):
+    plan = AuditPlan.from_text(OWN)
+    table = rows(np.random.default_rng(19), sound=True)
+    names = ["model", "class_id", "timestamp", "err", *table.schema.names[4:]]
+    write(tmp_path / "h" / "own.parquet", table.rename_columns(names))
+    measured = table.append_column("model", pa.array(["x"] * table.num_rows))
+    path = tmp_path / "h" / "measured.parquet"
+    write(path, measured.replace_schema_metadata(CANONICAL))
+    with pytest.raises(InputError, match=r'measured.parquet: columns "model_id" and "model" would'):
+        prepare(tmp_path / "h", tmp_path / "out", plan=plan)
