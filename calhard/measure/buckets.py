@@ -8,15 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from calhard.history.account import RowAccount
 from calhard.history.ids import Ints, Keys
+from calhard.measure.duplicates import settle
 from calhard.measure.manifest import labels_of
 from calhard.measure.measured import measure_rows
-from calhard.measure.rows import PredictionRows, concatenate
+from calhard.measure.rows import STATE_COUNT, USED, PredictionRows, concatenate
 from calhard.measure.settings import Settings
 from calhard.measure.spill import Shape
 from calhard.measure.spilled import SpillReader
 from calhard.measure.tally import numbers_of
+from calhard.schema import WHOLE_MODEL
 from calhard.store import disk
 
 BUCKET_ROWS = 2**20
@@ -25,7 +29,6 @@ SLOT_ROWS = 2**18
 MOST_SLOTS = 256
 CHUNK_ROWS = 2**13
 """Rows of a batch of outcomes: what a merge holds of each bucket at a time."""
-STATES = 8
 
 
 def slots_for(rows: int) -> int:
@@ -59,9 +62,13 @@ class MeasuredBucket:
     history: Outcome
     bins: Outcome
     states: Ints
-    """(8,) int64: rows by their state, see `calhard.measure.rows`."""
+    """(9,) int64: rows by their state, see `calhard.measure.rows`."""
+    waiting: int
+    """Of the rows that could be used those that wait for a full period of rows."""
+    account: RowAccount
+    """Rows that say again, or contradict, what another one says."""
     pairs: frozenset[tuple[str, str]]
-    """Models and classes, whole models left out."""
+    """Models and classes that have a row in the history, whole models left out."""
     rows: int
     """History rows and bins."""
 
@@ -79,16 +86,18 @@ class MeasureBucket:
     def __call__(self, bucket: Bucket) -> MeasuredBucket:
         """Measure one bucket."""
         keys = Keys()
-        rows = self._rows(bucket, keys)
-        pairs = frozenset(keys.pairs[code] for code in np.unique(rows.pair).tolist())
-        states = np.bincount(rows.state, minlength=STATES)
-        measured = measure_rows(rows, keys, self.settings)
-        del rows
+        settled = settle(self._rows(bucket, keys), keys)
+        account, states = settled.account, np.bincount(settled.rows.state, minlength=STATE_COUNT)
+        measured = measure_rows(settled.rows, keys, self.settings)
+        del settled
+        classes = measured.history.filter(pc.field("class_id") != WHOLE_MODEL)
         return MeasuredBucket(
             self._leave(measured.history, f"{bucket.index:06d}.history"),
             self._leave(measured.bins, f"{bucket.index:06d}.bins"),
             states,
-            pairs,
+            int(states[USED]) - int(pc.sum(classes["total_samples"]).as_py() or 0),
+            account,
+            _pairs(classes),
             measured.history.num_rows + measured.bins.num_rows,
         )
 
@@ -119,6 +128,12 @@ class MeasureBucket:
                 batches[part] = tuple(range(count, count + len(chunks)))
                 count += len(chunks)
         return Outcome(path, batches, tags)
+
+
+def _pairs(history: pa.Table) -> frozenset[tuple[str, str]]:
+    distinct = history.group_by(["model_id", "class_id"]).aggregate([])
+    columns = (distinct[name].to_pylist() for name in ("model_id", "class_id"))
+    return frozenset(zip(*columns, strict=True))
 
 
 def _has(rows: pa.Table, tag: str) -> bool:

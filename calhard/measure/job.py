@@ -13,18 +13,19 @@ from calhard.engines import Engine, LocalEngine, Progress
 from calhard.errors import InputError
 from calhard.history.account import RowAccount
 from calhard.history.ids import Ints
-from calhard.measure.buckets import BUCKET_ROWS, STATES, Bucket, MeasureBucket, MeasuredBucket
+from calhard.measure.buckets import BUCKET_ROWS, Bucket, MeasureBucket, MeasuredBucket
 from calhard.measure.changes import Decision, Tallies, next_sources
 from calhard.measure.folder import HistoryFolder
 from calhard.measure.intake import Intake, file_sizes, told
-from calhard.measure.manifest import Manifest, Part, part_labels
+from calhard.measure.manifest import Manifest, Part, instant_text, part_labels
 from calhard.measure.parts import MergePart, MergeTask
 from calhard.measure.predictions import Predictions
 from calhard.measure.result import UNUSED, Files, MeasureReport
-from calhard.measure.rows import USED
+from calhard.measure.rows import STATE_COUNT, USED
 from calhard.measure.settings import Settings
 from calhard.measure.spilled import bucketed
 from calhard.measure.tasks import Wanted
+from calhard.measure.told import waiting_text
 from calhard.report.names import display_name
 from calhard.schema import MICROSECONDS_PER_DAY
 from calhard.store import disk
@@ -68,7 +69,7 @@ class Job:
         measured = self._measure(decision.measured)
         parts, written = self._merge(decision.measured, measured)
         if not parts:
-            raise InputError(self._nothing())
+            raise InputError(self._nothing(sum(m.waiting for m in measured)))
         manifest = self._manifest(decision.measured, parts)
         if manifest != self.before:
             self.folder.commit(manifest.to_text())
@@ -192,10 +193,11 @@ class Job:
         written: Sequence[str],
     ) -> MeasureReport:
         survey = self.tallies.survey
-        states = sum((m.states for m in measured), np.zeros(STATES, np.int64))
+        states = sum((m.states for m in measured), np.zeros(STATE_COUNT, np.int64))
         pairs = frozenset().union(*(m.pairs for m in measured))
         account = reduce(add, self.intake.account.values(), self.predictions.account)
-        account += self.intake.refused
+        account = reduce(add, (m.account for m in measured), account + self.intake.refused)
+        waiting = sum(m.waiting for m in measured)
         return MeasureReport(
             self.predictions.source,
             self.folder.path,
@@ -215,8 +217,9 @@ class Job:
             tuple(decision.measured.tolist()),
             len({model for model, _ in pairs}),
             len(pairs),
-            int(states[USED]),
+            int(states[USED]) - waiting,
             {name: int(states[state]) for name, state in UNUSED.items()},
+            waiting,
             tuple(written),
             len(manifest.parts),
             decision.told,
@@ -242,9 +245,14 @@ class Job:
             shares.append(1.0 - bad / max(sum(size.values()), 1))
         return min(shares)
 
-    def _nothing(self) -> str:
+    def _nothing(self, waiting: int) -> str:
         """Why there is no row to measure."""
         accounts = (self.predictions.account, self.intake.refused, *self.intake.account.values())
         account = reduce(add, accounts, RowAccount())
         source = display_name(self.predictions.source, 200)
-        return "\n".join([f"{source}: no row can be measured", *account.told()])
+        since, why = self.tallies.extent.since_us, ""
+        if waiting:
+            why = f": {waiting_text(waiting, self.settings.period)}"
+        elif since is not None and self.intake.older:
+            why = f": all usable rows lie before the period of --since {instant_text(since)}"
+        return "\n".join([f"{source}: no row can be measured{why}", *account.told()])

@@ -14,7 +14,14 @@ from calhard.history.ids import Codes, Floats, Ints, Keys
 from calhard.measure.device import array_namespace, moved, rows_at_once
 from calhard.measure.grouping import Groups, form_groups
 from calhard.measure.metrics import bin_values, metric_values
-from calhard.measure.rows import MISMATCH, OUT_OF_RANGE, UNLABELLED, USED, PredictionRows
+from calhard.measure.rows import (
+    MISMATCH,
+    OUT_OF_RANGE,
+    STATE_COUNT,
+    UNLABELLED,
+    USED,
+    PredictionRows,
+)
 from calhard.measure.settings import Settings
 from calhard.measure.sorting import sort_outcomes
 from calhard.measure.tables import BINS, history_schema
@@ -97,7 +104,7 @@ def _instants(values: Ints) -> pa.Array:
 def _counts(rows: PredictionRows, groups: Groups) -> dict[str, Ints]:
     inside = groups.code >= 0
     code, state = groups.code[inside], rows.state[inside].astype(np.int64)
-    width = 8
+    width = STATE_COUNT
     by_state = np.bincount(code * width + state, minlength=len(groups) * width)
     table = by_state.reshape(len(groups), width)
     return {

@@ -115,9 +115,9 @@ def read_rows(
 ) -> Iterator[PredictionRows]:
     """Yield the rows of a file, or of some of a Parquet file's row groups, batch by batch.
 
-    Rows of predictions have no key: two that are equal are two examples and both count. Neither is
-    it told where a file is there twice under two names. Rows without a usable id, instant, weight
-    or mask are refused, and so are those of class ``__all__``, which measure makes itself.
+    Rows of predictions have no key here: two that are equal are both handed out. Rows without a
+    usable id, instant, weight or mask are refused, and so are those of class ``__all__``, which
+    measure makes itself.
 
     ``account`` gets the number of rows once all of them have been handed out, the refused ones
     ("rejected") by reason, and of those handed out once more the ones that are not used ("unused"),

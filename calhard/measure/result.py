@@ -9,10 +9,12 @@ from typing import Any
 
 from calhard.history.account import RowAccount
 from calhard.measure.changes import Kept
+from calhard.measure.duplicates import AGREE
 from calhard.measure.manifest import period_text
 from calhard.measure.periods import Period
 from calhard.measure.rows import (
     BAD_LABEL,
+    CONFLICTING,
     MASKED,
     MISMATCH,
     MISSING,
@@ -29,6 +31,7 @@ UNUSED = {
     "masked": MASKED,
     "bad_label": BAD_LABEL,
     "weightless": WEIGHTLESS,
+    "conflicting": CONFLICTING,
 }
 """States of rows that were read and not used, by the names that a report has for them."""
 
@@ -69,6 +72,8 @@ class MeasureReport:
     used: int = 0
     unused: Mapping[str, int] = field(default_factory=dict)
     """Rows that were measured and not used, by the names of `UNUSED`."""
+    waiting: int = 0
+    """Rows that will be used once their period has as many rows as it needs."""
     written: tuple[str, ...] = ()
     """Parts that are new or other than they were."""
     parts: int = 0
@@ -88,6 +93,11 @@ class MeasureReport:
     def exit_code(self) -> int:
         """3 where coverage is under its bound, else 0."""
         return 3 if self.coverage < self.coverage_bound else 0
+
+    @property
+    def repeated(self) -> int:
+        """Rows that were left out since another one says the same of their example."""
+        return self.account.counts.get(("duplicate", AGREE), 0)
 
     def span(self) -> tuple[str, str] | None:
         """Return the starts of the first and the last period that was measured."""
@@ -109,6 +119,8 @@ class MeasureReport:
             "rows": {
                 "used": self.used,
                 **{name: self.unused.get(name, 0) for name in UNUSED},
+                "waiting": self.waiting,
+                "repeated": self.repeated,
                 "refused": self.account.rejected,
             },
             "files": {

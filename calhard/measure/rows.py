@@ -13,7 +13,10 @@ from calhard.history.ids import Bools, Codes, Floats, Ints
 
 States = NDArray[np.int8]
 
-USED, OUT_OF_RANGE, MISMATCH, UNLABELLED, MISSING, MASKED, BAD_LABEL, WEIGHTLESS = range(8)
+STATE_COUNT = 9
+USED, OUT_OF_RANGE, MISMATCH, UNLABELLED, MISSING, MASKED, BAD_LABEL, WEIGHTLESS, CONFLICTING = (
+    range(STATE_COUNT)
+)
 """What becomes of a row; every row has one state.
 
 - ``USED``: score and label in [0, 1], a weight above 0, not masked.
@@ -25,6 +28,8 @@ USED, OUT_OF_RANGE, MISMATCH, UNLABELLED, MISSING, MASKED, BAD_LABEL, WEIGHTLESS
 - ``MASKED``: the mask is false, and score or label is missing.
 - ``BAD_LABEL``: a label that is not finite or outside [0, 1].
 - ``WEIGHTLESS``: a weight of 0.
+- ``CONFLICTING``: another row of the same model, class, example and instant says something else.
+  No row has it as it is read, see `calhard.measure.duplicates`.
 """
 NO_EXAMPLE = -1
 """The example of a row that names none."""

@@ -15,6 +15,7 @@ from calhard.measure.examples import example_codes
 from calhard.measure.reported import Reported
 from calhard.measure.rows import (
     BAD_LABEL,
+    CONFLICTING,
     MASKED,
     MISMATCH,
     MISSING,
@@ -41,6 +42,7 @@ UNUSED = {
     MASKED: ("masked", "mask"),
     BAD_LABEL: ("label is not in [0, 1]", "label"),
     WEIGHTLESS: ("weight is 0", "weight"),
+    CONFLICTING: ("same model, class, example_id and timestamp, other values", "example_id"),
 }
 """How each state but `USED` is told: its reason, and the column whose cell is its example."""
 

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 from calhard.history.account import REMEDIES
 from calhard.measure.changes import Kept
+from calhard.measure.duplicates import AGREE
 from calhard.measure.manifest import period_text
+from calhard.measure.periods import Period
 from calhard.measure.result import UNUSED, MeasureReport
 from calhard.measure.rules import UNUSED as STATES
 from calhard.report.names import display_name
@@ -33,6 +35,7 @@ def alarming_lines(report: MeasureReport) -> list[str]:
     """Return what was left out of the history and why."""
     return [
         *_unused(report),
+        *_waiting(report),
         *_refused(report),
         *_kept(report),
         *_dropped(report),
@@ -75,6 +78,20 @@ def _unused(report: MeasureReport) -> Iterator[str]:
             reason, _ = STATES[state]
             example = report.account.examples.get(("unused", reason))
             yield _told("unused", f"{count:,} row{_s(count)}: {reason}", example, REMEDIES[reason])
+
+
+def _waiting(report: MeasureReport) -> Iterator[str]:
+    repeated, waiting = report.repeated, report.waiting
+    if repeated:
+        yield _told("repeated", f"{repeated:,} row{_s(repeated)}: {AGREE}", None, REMEDIES[AGREE])
+    if waiting:
+        yield _line("waiting", waiting_text(waiting, report.period))
+
+
+def waiting_text(rows: int, period: Period) -> str:
+    """Return that rows are not measured yet, and what they wait for."""
+    verb = "waits" if rows == 1 else "wait"
+    return f"{rows:,} row{_s(rows)} {verb} for a full period of {period.rows:,} rows"
 
 
 def _refused(report: MeasureReport) -> Iterator[str]:
@@ -153,8 +170,8 @@ def _copies(report: MeasureReport) -> Iterator[str]:
     for name in sorted(copies)[:MOST]:
         yield _line(
             "left out",
-            f"{_name(name)}: the same bytes as {_name(copies[name])} — remove one of them, or give "
-            "the rows an example_id",
+            f"{_name(name)}: the same bytes as {_name(copies[name])} — remove one, or tell their "
+            "rows apart by an example_id",
         )
     if len(copies) > MOST:
         yield _line("", f"and {len(copies) - MOST:,} more files")

@@ -13,6 +13,7 @@ from calhard.history import History
 from calhard.measure import buckets, pieces, spill
 from calhard.measure.in_memory import period_history
 from calhard.measure.run import measure_history
+from calhard.measure.told import report_lines
 from calhard.plan import AuditPlan
 from tests.measure.logs import START, content, days_of, measure, predictions, rows_of, write
 from tests.measure.mortal import Mortal
@@ -210,8 +211,8 @@ def test_parts_hold_a_month_or_a_day_where_periods_are_shorter(tmp_path, period,
         if row["class_id"] != "__all__"
     )
     kept = log.num_rows if period != "50rows" else 4 * 50 * (120 // 50)
-    assert used in (kept, log.num_rows)
-    assert report.used == log.num_rows
+    assert used == report.used == kept
+    assert report.waiting == log.num_rows - kept
 
 
 def test_a_row_becomes_known_when_its_period_ends_and_the_audit_reads_the_history(tmp_path):
@@ -283,6 +284,32 @@ def test_nothing_to_measure_is_an_error_that_says_why_and_writes_nothing(tmp_pat
         measure(write(tmp_path / "log", all=bad), tmp_path / "history")
     assert told.value.exit_code == 4
     assert sorted(p.name for p in (tmp_path / "history").iterdir()) == ["_lock"]
+
+
+def test_rows_that_lie_before_since_are_said_to_be_the_reason(tmp_path):
+    write(tmp_path / "log", all=predictions(days=1, rows=2))
+    with pytest.raises(
+        InputError, match=r"all usable rows lie before the period of --since 2027-01-01T00:00:00Z"
+    ):
+        measure(tmp_path / "log", tmp_path / "history", since="2027-01-01")
+
+
+def test_rows_that_wait_for_a_full_period_are_told_and_not_counted_as_measured(tmp_path):
+    log = predictions(days=2, rows=30, models=("a",))
+    few = log.filter(pc.equal(log["class_id"], "y")).slice(0, 49)
+    rows = pa.concat_tables([log.filter(pc.equal(log["class_id"], "x")), few])
+    write(tmp_path / "log", all=rows)
+    with pytest.raises(InputError, match="109 rows wait for a full period of 1,000 rows"):
+        measure(tmp_path / "log", tmp_path / "none", period="1000rows")
+    report = measure(tmp_path / "log", tmp_path / "history", period="50rows")
+    assert (report.used, report.waiting, report.classes) == (50, 10 + 49, 1)
+    assert report.to_dict()["rows"]["waiting"] == 59
+    told = "\n".join(report_lines(report))
+    assert "1 model, 1 class, periods of 50 rows: 50 rows\n" in told
+    assert "waiting    59 rows wait for a full period of 50 rows\n" in told
+    write(tmp_path / "log", more=few.slice(0, 1).set_column(3, "score", pa.array([0.123])))
+    more = measure(tmp_path / "log", tmp_path / "history", period="50rows")
+    assert (more.used, more.waiting, more.classes) == (100, 10, 2)
 
 
 def test_what_is_no_period_or_no_folder_is_refused_before_any_work(log, tmp_path):
