@@ -38,8 +38,8 @@ def audit(
     plan : AuditPlan, optional
         The rules of the night, ``AuditPlan.from_toml("calhard.toml")`` for one; every rule has a
         default.
-    out : path
-        Folder of the nights; created if need be.
+    out : path or URI
+        Folder of the nights, created if need be, or ``s3://BUCKET/PATH`` as text.
     as_of : ISO text or datetime, optional
         The audit's moment; naive ones are UTC. By default the newest timestamp of
         the history, or when its newest row became known (``ingested_at``).
@@ -104,8 +104,8 @@ def explain(
 
     Parameters
     ----------
-    out : path
-        Folder of the nights.
+    out : path or URI
+        Folder of the nights, or ``s3://BUCKET/PATH`` as text.
     model_id, class_id, metric : str
         The series. Without a metric or a class, the model's series in a table, the worst first,
         and the worst one in full.

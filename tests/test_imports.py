@@ -26,7 +26,7 @@ CORE = (
     "errors",
     "_version",
 )
-EDGES = ("history", "measure", "prepare", "store", "engines", "simulate")
+EDGES = ("history", "measure", "prepare", "store", "engines", "simulate", "uri")
 WIRING = ("pipeline", "cli", "api", "demo")
 OPTIONAL = ("ray", "mlflow", "cupy")
 

@@ -25,8 +25,9 @@ ORIGINS = {
 @click.option(
     "--out",
     required=True,
-    type=options.FOLDER,
-    help="Folder of the nights; created if need be.",
+    type=options.NIGHTS,
+    help="Folder of the nights, created if need be, or s3://BUCKET/PATH: a night is then staged in "
+    "a local folder ([storage] scratch, or a temporary one) and put there, its manifest last.",
 )
 @options.config
 @options.as_of
@@ -53,7 +54,7 @@ ORIGINS = {
 def command(
     *,
     history: str,
-    out: Path,
+    out: Path | str,
     config: Path | None,
     as_of: str | None,
     fleet: str | None,
@@ -73,7 +74,7 @@ def command(
     \b
     Examples:
       calhard audit history/ --out nights
-      calhard audit s3://bucket/history --out nights --config calhard.toml
+      calhard audit s3://bucket/history --out s3://bucket/nights --config calhard.toml
       calhard audit history.parquet --out nights --as-of 2026-05-31T00:00Z --json
       calhard audit history/ --out nights --baseline agreed.csv
       calhard audit /shared/history --out /shared/nights --engine ray --ray-address auto

@@ -18,7 +18,7 @@ PLAIN = str.maketrans({"±": "+-", "×": "x", "λ": "lambda", "…": "...", "—
 
 
 @click.command("explain", no_args_is_help=True)
-@options.out_argument
+@options.nights_argument
 @click.argument("model")
 @click.argument("class_", metavar="[CLASS]", required=False)
 @click.argument("metric", required=False)
@@ -32,7 +32,7 @@ PLAIN = str.maketrans({"±": "+-", "×": "x", "λ": "lambda", "…": "...", "—
 @click.option("--json", "as_json", is_flag=True, help="The evidence and the verdict as JSON.")
 def command(
     *,
-    out: Path,
+    out: Path | str,
     model: str,
     class_: str | None,
     metric: str | None,

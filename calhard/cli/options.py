@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -30,7 +30,30 @@ as_of = click.option(
     "became known: its timestamp, or its ingested_at.",
 )
 FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+class NightsPlace(click.Path):
+    """A folder as a path, or a URI as the text that it is."""
+
+    name = "folder or URI"
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, file_okay=False)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path | str:
+        """Return a folder's path, or a URI."""
+        from calhard.uri import is_uri
+
+        if isinstance(value, str) and is_uri(value):
+            return value
+        return cast("Path", super().convert(value, param, ctx))
+
+
+NIGHTS = NightsPlace()
 out_argument = click.argument("out", type=FOLDER)
+nights_argument = click.argument("out", type=NIGHTS)
 
 
 def _night(ctx: click.Context, option: click.Parameter, text: str | None) -> str | None:

@@ -12,14 +12,14 @@ FILES = {"weekly": "weekly_slo_report.txt", "regression": "regression_report.txt
 
 
 @click.command("report", no_args_is_help=True)
-@options.out_argument
+@options.nights_argument
 @options.night
 @click.option("--weekly", "kind", flag_value="weekly", help="The weekly SLO report.")
 @click.option("--regression", "kind", flag_value="regression", help="The regression report.")
 @click.option("--html", "kind", flag_value="html", help="Where the HTML report is.")
 @click.option("--json", "kind", flag_value="json", help="summary.json.")
 @click.option("--verify", is_flag=True, help="Compare every file with the manifest first.")
-def command(*, out: Path, night: str | None, kind: str | None, verify: bool) -> int:
+def command(*, out: Path | str, night: str | None, kind: str | None, verify: bool) -> int:
     """Print the reports of a night in OUT again: its summary, or one of its texts.
 
     \b

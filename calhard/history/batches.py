@@ -14,6 +14,7 @@ from calhard.history.cells import NO_NUMBER, odd_cell, without_nulls
 from calhard.history.columns import KNOWN, ColumnPlan
 from calhard.history.convert import value_type
 from calhard.history.files import FAULTS, HistoryFile
+from calhard.uri import is_remote, told
 
 BATCH_ROWS = 2**17
 FLAG_WORDS = pa.dictionary(pa.int32(), pa.string())
@@ -30,6 +31,8 @@ class Unreadable(Exception):
     @classmethod
     def of(cls, error: BaseException) -> Unreadable:
         """Return an error of pyarrow in one line."""
+        if is_remote(error):
+            return cls(f"cannot be read: {told(error)}", "run again when that is mended")
         lines = str(error).splitlines() or [type(error).__name__]
         return cls(f"cannot be read: {lines[0][:200]}")
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from calhard.errors import InputError
+from calhard.uri import no_such, open_uri, shown, told
 
 SUFFIXES = {
     ".parquet": "parquet",
@@ -54,18 +55,17 @@ def open_source(
     if filesystem is not None:
         path = text
     elif "://" in text:
-        try:
-            filesystem, path = pafs.FileSystem.from_uri(text)
-        except (pa.ArrowException, OSError, ValueError) as e:
-            raise InputError(f"{text}: cannot open the URI: {e}") from e
+        filesystem, path = open_uri(text)
+        text = shown(text)
     else:
         filesystem, path = pafs.LocalFileSystem(), str(Path(text).absolute())
     try:
         info = filesystem.get_file_info(path)
+        missing = no_such(filesystem, path) if info.type == pafs.FileType.NotFound else ""
     except FAULTS as e:
-        raise InputError(f"{text!r}: cannot be opened: {e}") from e
-    if info.type == pafs.FileType.NotFound:
-        raise InputError(f"{text}: no such file or folder")
+        raise InputError(f"{text!r}: cannot be opened: {told(e)}") from e
+    if missing:
+        raise InputError(f"{text}: {missing}")
     return filesystem, path
 
 
@@ -84,7 +84,7 @@ def list_files(filesystem: pafs.FileSystem, root: str) -> list[HistoryFile]:
     except UnicodeDecodeError as e:
         raise InputError(f"{root}: a file's name is not UTF-8 ({e.object!r}); rename it") from e
     except (pa.ArrowException, OSError) as e:
-        raise InputError(f"{root}: cannot be listed: {e}") from e
+        raise InputError(f"{root}: cannot be listed: {told(e)}") from e
 
 
 def _listed(filesystem: pafs.FileSystem, root: str) -> Iterator[HistoryFile]:

@@ -125,12 +125,12 @@ def _statuses(file: Path, models: Sequence[str]) -> dict[tuple[str, str], frozen
 
 def _before(writer: NightWriter) -> EarlierNight | None:
     """The last night before this one, as far as it can be read."""
-    layout = writer.layout
-    nights = [name for name in list_nights(layout.out) if name < layout.night]
+    night = writer.layout.night
+    nights = [name for name in list_nights(writer.out) if name < night]
     if not nights:
         return None
     try:
-        known = published(layout.out, nights[-1])
+        known = published(writer.out, nights[-1])
         return None if known is None else _told(known)
     except (InputError, KeyError):
         return EarlierNight(nights[-1], readable=False)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from calhard.store import NightReader
+from calhard.store import NightReader, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +24,7 @@ class AuditReport:
     summary : dict
         What ``summary.json`` holds.
     path : Path
-        The published directory.
+        The published directory; on an object store what prints as its URI.
     fresh : bool
         False where the night had been published before and was not audited again.
 
@@ -37,7 +36,7 @@ class AuditReport:
 
     night: str
     summary: dict[str, Any]
-    path: Path
+    path: Place
     fresh: bool
 
     @property

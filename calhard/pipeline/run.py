@@ -25,7 +25,7 @@ from calhard.pipeline.stages import TOLERANT, Stages
 from calhard.pipeline.tasks import AssessShard
 from calhard.plan import AuditPlan
 from calhard.report.names import display_name
-from calhard.store import NightWriter, published
+from calhard.store import NightWriter, Out, night_writer, published
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -39,7 +39,7 @@ def run_audit(
     source: str | os.PathLike[str],
     plan: AuditPlan,
     *,
-    out: str | os.PathLike[str],
+    out: Out,
     as_of_us: int | None = None,
     engine: Engine | None = None,
     baseline: PinnedBaselines | None = None,
@@ -57,7 +57,7 @@ def run_audit(
     Parameters
     ----------
     source : path or URI of the history
-    out : directory of the nights
+    out : directory of the nights, or an S3 URI
     as_of_us : the audit's moment, µs since 1970 UTC; by default when the newest sound row became
         known, which is its timestamp unless the history tells another
     engine : where shards are computed; all cores of this machine by default
@@ -83,7 +83,8 @@ def run_audit(
     known = published(out, night)
     if known is not None and not force:
         return AuditReport(night, known.summary, known.path, fresh=False)
-    with stopped_by_sigterm(), NightWriter(out, night, force=force) as writer:
+    writing = night_writer(out, night, force=force, scratch=plan.storage.scratch)
+    with stopped_by_sigterm(), writing as writer:
         known = published(out, night)  # another may have been faster to the lock
         if known is not None and not force:
             return AuditReport(night, known.summary, known.path, fresh=False)

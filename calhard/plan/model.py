@@ -218,12 +218,13 @@ class AuditPlan(Section):
     def sha256(self) -> str:
         """Return a hash of everything that can change a night's results.
 
-        Who is told (alerts, routes, mlflow), how a history was measured and every secret are left
-        out.
+        Who is told (alerts, routes, mlflow), how a history was measured, where a night is staged
+        and every secret are left out.
         """
         settings = self.model_dump(
             mode="json", by_alias=True, exclude={"alerts", "measure", "mlflow", "routes"}
         )
+        del settings["storage"]["scratch"]
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
     @classmethod

@@ -226,3 +226,9 @@ class Storage(Section):
         "all", description="series whose evidence and values are kept"
     )
     coverage_bound: Share = Field(0.99, description="less coverage is a degraded night")
+    scratch: str | None = Field(
+        None,
+        min_length=1,
+        description="folder in which nights for an object store are staged; by default one among "
+        "the temporary folders",
+    )

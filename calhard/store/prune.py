@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
@@ -11,14 +10,16 @@ from calhard.errors import NightInProgress
 from calhard.store import disk
 from calhard.store.layout import Layout, is_night
 from calhard.store.lock import held
-from calhard.store.reader import list_nights
+from calhard.store.place import RemotePath, place_of
+from calhard.store.reader import Out, list_nights
 from calhard.store.remedies import told
+from calhard.store.remote import prune_remote
 from calhard.store.writer import recover
 
 _CONSEQUENCE = "not every old night was dropped"
 
 
-def prune(out: str | os.PathLike[str], keep: timedelta, *, dry_run: bool = False) -> list[str]:
+def prune(out: Out, keep: timedelta, *, dry_run: bool = False) -> list[str]:
     """Drop the nights more than ``keep`` before the latest, with their revisions.
 
     Sweeps what writers left that died, too. Returns the dropped nights, oldest first; with
@@ -31,26 +32,30 @@ def prune(out: str | os.PathLike[str], keep: timedelta, *, dry_run: bool = False
     PublishError
         The disk refuses; a night is dropped whole or not at all.
     """
-    nights = list_nights(out)
+    place = place_of(out)
+    nights = list_nights(place)
     if not nights:
         return []
     first = date.fromisoformat(nights[-1]) - keep
     old = [night for night in nights[:-1] if date.fromisoformat(night) < first]
     if dry_run:
         return old
-    with told(Path(out), _CONSEQUENCE):
+    if isinstance(place, RemotePath):
+        prune_remote(place, old, _CONSEQUENCE)
+        return old
+    with told(place, _CONSEQUENCE):
         for night in old:
-            layout = Layout(Path(out), night)
+            layout = Layout(place, night)
             with held(layout.lock, night):
                 _drop(layout)
-        for night in _left_behind(Path(out)):
-            layout = Layout(Path(out), night)
+        for night in _left_behind(place):
+            layout = Layout(place, night)
             with suppress(NightInProgress), held(layout.lock, night):
                 recover(layout)
     return old
 
 
-def _drop(layout: Layout) -> None:
+def _drop(layout: Layout[Path]) -> None:
     """Move the night out of sight in one step, then remove it.
 
     Its revisions go first, or they would stand in for it.

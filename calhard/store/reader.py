@@ -16,10 +16,22 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyarrow.fs import LocalFileSystem
 
 from calhard.errors import InputError
 from calhard.store.layout import Layout, is_night
+from calhard.store.place import (
+    Place,
+    RemotePath,
+    for_arrow,
+    names_in,
+    place_of,
+    reading_error,
+    size_of,
+)
+from calhard.store.place import sha256_of as sha256_of  # noqa: PLC0414  # where others look for it
+from calhard.uri import no_such
+
+Out = str | os.PathLike[str] | RemotePath
 
 MANIFEST, SUMMARY, SERIES = "manifest.json", "summary.json", "series"
 _AGAIN = "restore it from a copy, or audit the night again with --force"
@@ -35,7 +47,7 @@ class NightReader:
         A file is not what was published; the message names it.
     """
 
-    path: Path
+    path: Place
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
@@ -68,8 +80,14 @@ class NightReader:
         problem = self._problem(file.name)
         if problem:
             raise InputError(f"{self.path}: {problem}; {_AGAIN}")
+        filesystem, path = for_arrow(file)
         with _reading(file):
-            return pq.read_table(file, page_checksum_verification=True)
+            return pq.read_table(
+                path,
+                filesystem=filesystem,
+                partitioning=None,  # folders above may be named like columns
+                page_checksum_verification=True,
+            )
 
     def series(self, model_id: str, class_id: str | None = None) -> pa.Table:
         """Return the values behind a model's series, or one class's, `schema.series_schema`.
@@ -104,10 +122,11 @@ class NightReader:
                 raise InputError(f"{self.path}: {problem}; {_AGAIN}")
         tests = [_is(column, value) for column, value in equal.items()]
         with _reading(self.path / place):
+            found = [for_arrow(self.path / name) for name in names]
             return pq.read_table(
-                [str(self.path / name) for name in names],
+                [path for _, path in found],
                 filters=reduce(and_, tests) if tests else None,
-                filesystem=LocalFileSystem(),
+                filesystem=found[0][0],
                 partitioning=None,  # folders above may be named like columns
                 page_checksum_verification=True,
             )
@@ -120,8 +139,8 @@ class NightReader:
         """Return what differs from the manifest; nothing when the night is whole."""
         problems = [self._problem(name) for name in self._entries]
         known = {*self._entries, MANIFEST}
-        there = (p.relative_to(self.path) for p in self.path.rglob("*") if p.is_file())
-        strange = sorted(name for p in there if (name := p.as_posix()) not in known)
+        with _reading(self.path):
+            strange = [name for name in names_in(self.path) if name not in known]
         return [p for p in problems if p] + [f"{name} is not in the manifest" for name in strange]
 
     @cached_property
@@ -134,9 +153,9 @@ class NightReader:
         if name not in self._entries:
             return f"{name} is not in the manifest"
         file = self.path / name
-        if not file.is_file():
-            return f"{name} is missing"
         with _reading(file):
+            if not file.is_file():
+                return f"{name} is missing"
             same = sha256_of(file) == self._entries[name]["sha256"]
         return "" if same else f"{name} has changed since it was published"
 
@@ -145,9 +164,11 @@ class NightReader:
         if name not in self._entries:
             return f"{name} is not in the manifest"
         file = self.path / name
-        if not file.is_file():
+        with _reading(file):
+            size = size_of(file)
+        if size is None:
             return f"{name} is missing"
-        same = file.stat().st_size == self._entries[name]["bytes"]
+        same = size == self._entries[name]["bytes"]
         return "" if same else f"{name} has changed since it was published"
 
     def _content(self, name: str) -> bytes:
@@ -165,27 +186,21 @@ def _is(column: str, name: str) -> pc.Expression:
         return pc.scalar(False)
 
 
-def sha256_of(path: Path) -> str:
-    """Return a file's hash."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _read(path: Path) -> bytes:
+def _read(path: Place) -> bytes:
     with _reading(path):
         return path.read_bytes()
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def _reading(path: Place) -> Iterator[None]:
     """Raise what cannot be read as `InputError`."""
     try:
         yield
     except (OSError, ValueError, pa.ArrowException) as e:
-        raise InputError(f"{path}: cannot be read ({e}); {_AGAIN}") from e
+        raise reading_error(path, e, _AGAIN) from e
 
 
-def _json(path: Path, text: bytes) -> dict[str, Any]:
+def _json(path: Place, text: bytes) -> dict[str, Any]:
     with _reading(path):
         content = json.loads(text)
         if not isinstance(content, dict):
@@ -193,7 +208,7 @@ def _json(path: Path, text: bytes) -> dict[str, Any]:
     return content
 
 
-def _manifest(path: Path, text: bytes) -> dict[str, Any]:
+def _manifest(path: Place, text: bytes) -> dict[str, Any]:
     """A manifest that says at least what its readers ask."""
     content = _json(path, text)
     with _reading(path):
@@ -206,15 +221,16 @@ def _manifest(path: Path, text: bytes) -> dict[str, Any]:
     return content
 
 
-def kept_revisions(layout: Layout) -> list[int]:
+def kept_revisions(layout: Layout[Any]) -> list[int]:
     """Return the numbers of a night's superseded revisions."""
-    names = (p.parent.name[4:] for p in layout.revisions.glob(f"rev=*/{MANIFEST}"))
+    found = names_in(layout.revisions, f"rev=*/{MANIFEST}")
+    names = (name.partition("/")[0][4:] for name in found)
     return sorted(int(name) for name in names if name.isdecimal())
 
 
-def published(out: str | os.PathLike[str], night: str) -> NightReader | None:
+def published(out: Out, night: str) -> NightReader | None:
     """Return a published night; its last revision if a writer died while superseding it."""
-    layout = Layout(Path(out), night)
+    layout: Layout[Place] = Layout(place_of(out), night)
     with _reading(layout.published):
         if (layout.published / MANIFEST).exists():
             return NightReader(layout.published)
@@ -222,17 +238,18 @@ def published(out: str | os.PathLike[str], night: str) -> NightReader | None:
     return NightReader(layout.revision(kept[-1])) if kept else None
 
 
-def list_nights(out: str | os.PathLike[str]) -> list[str]:
+def list_nights(out: Out) -> list[str]:
     """Return the names of all published nights, oldest first."""
-    with _reading(Path(out)):
-        there = [p.parent for p in Path(out, "nights").glob(f"night=*/{MANIFEST}")]
+    place = place_of(out)
+    with _reading(place):
+        there = names_in(place / "nights", f"night=*/{MANIFEST}")
         # A writer that died while superseding may have left a night among the revisions alone.
-        there += [p.parents[1] for p in Path(out, "revisions").glob(f"night=*/rev=*/{MANIFEST}")]
-    names = {path.name.removeprefix("night=") for path in there}
+        there += names_in(place / "revisions", f"night=*/rev=*/{MANIFEST}")
+    names = {name.partition("/")[0].removeprefix("night=") for name in there}
     return sorted(name for name in names if is_night(name))
 
 
-def open_night(out: str | os.PathLike[str], night: str | None = None) -> NightReader:
+def open_night(out: Out, night: str | None = None) -> NightReader:
     """Return a night, the latest by default.
 
     Raises
@@ -242,18 +259,25 @@ def open_night(out: str | os.PathLike[str], night: str | None = None) -> NightRe
     InputError
         There is none; the message lists those there are.
     """
-    nights = list_nights(out)
+    place = place_of(out)
+    nights = list_nights(place)
     wanted = night or (nights[-1] if nights else None)
-    found = None if wanted is None else published(out, wanted)
+    found = None if wanted is None else published(place, wanted)
     if found is None:
-        raise InputError(f"{os.fspath(out)}: {_none(Path(out), wanted, nights)}")
+        raise InputError(f"{place}: {_none(place, wanted, nights)}")
     return found
 
 
-def _none(out: Path, wanted: str | None, nights: list[str]) -> str:
+def _none(out: Place, wanted: str | None, nights: list[str]) -> str:
     """Why there is no such night, and what there is."""
     if nights:
         earlier = f"{len(nights) - 5:,} earlier and " if len(nights) > 5 else ""
         return f"no night {wanted}; there are {earlier}{', '.join(nights[-5:])}"
-    place = "no night is published there" if out.is_dir() else "no such folder"
+    with _reading(out):
+        place = "no night is published there" if out.is_dir() else _nothing(out)
     return f"{place}; calhard audit HISTORY --out {out} publishes one"
+
+
+def _nothing(out: Place) -> str:
+    """Why there is no such place."""
+    return "no such folder" if isinstance(out, Path) else no_such(out.filesystem, out.key)

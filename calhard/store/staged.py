@@ -19,9 +19,9 @@ from uuid import uuid4
 from calhard.errors import ConfigError, InProgress, InputError, PublishError
 from calhard.report.names import display_name
 from calhard.store import disk
-from calhard.store.layout import is_uri
 from calhard.store.lock import locked
 from calhard.store.remedies import refusal
+from calhard.uri import is_uri
 
 MANIFEST = "_manifest.json"
 STAGING = "_staging"

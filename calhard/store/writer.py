@@ -6,20 +6,21 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import pyarrow as pa
 
-from calhard.errors import CalhardError, PublishError
+from calhard.errors import CalhardError, ConfigError, PublishError
 from calhard.schema import NIGHT_TABLES, SCHEMA_VERSION
 from calhard.store import disk
 from calhard.store.layout import Layout
 from calhard.store.lock import held
 from calhard.store.parts import PartedSink
-from calhard.store.reader import MANIFEST, NightReader, kept_revisions, published, sha256_of
+from calhard.store.place import Place, place_of, sha256_of
+from calhard.store.reader import MANIFEST, NightReader, kept_revisions, published
 from calhard.store.remedies import refusal, told
 from calhard.store.tables import TableSink
 
@@ -43,17 +44,27 @@ class NightWriter:
         The disk refuses; the message says what to mend. An earlier revision stays.
     """
 
+    option: ClassVar[str] = "--out"
+    """What names the folder in which it writes."""
+
     def __init__(self, out: str | os.PathLike[str], night: str, *, force: bool = False) -> None:
-        self.layout = Layout(Path(out), night)
+        place = place_of(out)
+        if not isinstance(place, Path):
+            raise ConfigError(f"{place}: is written by calhard.store.night_writer")
+        self.layout = Layout(place, night)
+        """Where the night is staged."""
+        self.out: Place = place
+        """Where nights are published."""
         self.force = force
         self.resumable = True
         """Whether what workers left stays for another try where the night is not published."""
         self._rows: dict[str, int] = {}
+        self._files: list[dict[str, object]] = []
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         """Take the lock, mend or sweep what a dead writer left, make a clean staging folder."""
-        with told(self.layout.out):
+        with self._told():
             self._stack.enter_context(held(self.layout.lock, self.layout.night))
             try:
                 recover(self.layout, self.layout.half_written)
@@ -77,7 +88,7 @@ class NightWriter:
         finally:
             self._stack.close()
         if isinstance(error, OSError):
-            raise refusal(self.layout.out, error) from error
+            raise refusal(self.layout.out, error, option=self.option) from error
 
     def open_scratch(self, run: str) -> Path:
         """Return the folder of what a run's workers leave, with all that an earlier try left there.
@@ -86,22 +97,26 @@ class NightWriter:
         two tries of a task may give their files the same names.
         """
         folder = self.layout.scratch / run
-        with told(self.layout.out):
+        with self._told():
             disk.make_folder(folder)
             for other in sorted(self.layout.scratch.iterdir()):
                 if other != folder:
                     disk.remove_tree(other)
         return folder
 
+    def _told(self) -> AbstractContextManager[None]:
+        """Raise what the disk refuses within as `PublishError`."""
+        return told(self.layout.out, option=self.option)
+
     @property
-    def path(self) -> Path:
+    def path(self) -> Place:
         """Where the published night lies."""
         return self.layout.published
 
     @contextmanager
     def table(self, name: str) -> Iterator[TableSink]:
         """Open one of the night's tables for writing."""
-        with told(self.layout.out):
+        with self._told():
             sink = TableSink(self.layout.staging / f"{name}.parquet", NIGHT_TABLES[name])
             with sink:
                 yield sink
@@ -115,7 +130,7 @@ class NightWriter:
     @contextmanager
     def parts(self, name: str, schema: pa.Schema) -> Iterator[PartedSink]:
         """Open a folder of the night for a table in parts."""
-        with told(self.layout.out):
+        with self._told():
             folder = self.layout.staging / name
             disk.make_folder(folder)
             with PartedSink(folder, schema) as sink:
@@ -124,7 +139,7 @@ class NightWriter:
 
     def write_text(self, name: str, text: str) -> None:
         """Write a text file; lone surrogates become question marks."""
-        with told(self.layout.out):
+        with self._told():
             disk.write_bytes(self.layout.staging / name, text.encode("utf-8", "replace"))
 
     def write_json(self, name: str, content: object) -> None:
@@ -137,36 +152,38 @@ class NightWriter:
         ``about`` is added to the manifest: as_of, plan_sha256, versions, …
         """
         layout = self.layout
-        with told(layout.out):
-            before = published(layout.out, layout.night)
+        with self._told():
+            before = published(self.out, layout.night)
             if before is not None and not self.force:
                 raise PublishError(f"{before.path}: is published already; force writes a revision")
-            number = 0 if before is None else _revision(layout, before)
+            number = 0 if before is None else _revision(Layout(self.out, layout.night), before)
+            self._files = [self._described(p) for p in _files(layout.staging)]
             manifest = {
                 **about,
                 "schema_version": SCHEMA_VERSION,
                 "night": layout.night,
                 "revision": number + 1,
                 "supersedes": None if before is None else before.manifest_sha256,
-                "files": [self._described(p) for p in _files(layout.staging)],
+                "files": self._files,
             }
-            self.write_json(MANIFEST, manifest)
+            text = _json(manifest)
+            self.write_text(MANIFEST, text)
             disk.sync_tree(layout.staging)
         self.resumable = False
-        self._commit(number, hashlib.sha256(_json(manifest).encode("utf-8", "replace")).hexdigest())
-        return NightReader(layout.published)
+        self._commit(number, text.encode("utf-8", "replace"))
+        return NightReader(self.path)
 
-    def _commit(self, old: int, manifest_sha256: str) -> None:
+    def _commit(self, old: int, manifest: bytes) -> None:
         """Put the staged night in its place; say so where it is there and yet not safe."""
         try:
-            with told(self.layout.out):
+            with self._told():
                 if old:
                     _supersede(self.layout, old)
                 else:
                     disk.make_folder(self.layout.published.parent)
                     disk.move(self.layout.staging, self.layout.published)
         except PublishError as e:
-            if not self._shows(manifest_sha256):
+            if not self._shows(hashlib.sha256(manifest).hexdigest()):
                 raise
             raise PublishError(
                 f"{self.path}: is published, but the disk did not confirm it ({e.__cause__}): "
@@ -202,7 +219,7 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def _revision(layout: Layout, night: NightReader) -> int:
+def _revision(layout: Layout[Place], night: NightReader) -> int:
     """A published night's revision, even where its manifest is damaged."""
     try:
         return night.revision
@@ -210,7 +227,7 @@ def _revision(layout: Layout, night: NightReader) -> int:
         return max(kept_revisions(layout), default=0) + 1
 
 
-def _supersede(layout: Layout, old: int) -> None:
+def _supersede(layout: Layout[Path], old: int) -> None:
     """Put the staged night in the place of revision ``old``, which is kept first.
 
     Swapped in one step where the system can. Where it cannot, the old one steps aside first; a
@@ -225,7 +242,7 @@ def _supersede(layout: Layout, old: int) -> None:
         disk.move(layout.staging, layout.published)
 
 
-def recover(layout: Layout, swept: Sequence[Path] | None = None) -> None:
+def recover(layout: Layout[Path], swept: Sequence[Path] | None = None) -> None:
     """Mend or sweep what a writer left that died; the night's lock must be held.
 
     ``swept`` are the folders that are swept, all by default.

@@ -310,8 +310,8 @@ def test_what_is_no_date_is_no_night(tmp_path, name):
     assert tree(tmp_path) == {}
 
 
-@pytest.mark.parametrize("out", ["s3://bucket/nights", Path("gs://bucket"), "file:///srv/x"])
-def test_a_uri_is_refused_rather_than_made_a_folder(tmp_path, monkeypatch, out):
+@pytest.mark.parametrize("out", ["gs://bucket/nights", Path("s3://bucket"), "file:///srv/x"])
+def test_a_uri_of_another_kind_is_refused_rather_than_made_a_folder(tmp_path, monkeypatch, out):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=r"not to a URI.*--out nights"):
         write(out)
