@@ -238,8 +238,9 @@ class _Job:
 
     def _sources(self, intake: Intake | None) -> dict[str, Source]:
         """What the next manifest tells of every file."""
+        gone = set(self.survey.gone)
         found = {
-            name: replace(source, gone=name in self.survey.gone)
+            name: replace(source, gone=name in gone)
             for name, source in self.before.sources.items()
         }
         if intake is None:

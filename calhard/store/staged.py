@@ -8,6 +8,7 @@ every file old or new as a whole, and a reader never waits.
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -28,7 +29,7 @@ STAGING = "_staging"
 LOCK = "_lock"
 
 
-class StagedFolder:
+class StagedFolder(ABC):
     """Context of one run that writes to a folder; a kind of folder says what it tells of itself.
 
     Raises
@@ -70,6 +71,7 @@ class StagedFolder:
         self.staging = self.path / STAGING / uuid4().hex
         self._stack = ExitStack()
 
+    @abstractmethod
     def files(self, text: str, place: str) -> Mapping[str, int]:
         """Return the names and bytes of the files of which a manifest's text tells.
 
@@ -78,7 +80,6 @@ class StagedFolder:
         InputError
             It is damaged, or of another kind; ``place`` names it.
         """
-        raise AssertionError(text, place)  # every kind of folder has its own
 
     def order(self, name: str) -> tuple[bool, str]:
         """Return when a file is put in its place: what was not there before what was."""
