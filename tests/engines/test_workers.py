@@ -146,7 +146,9 @@ def test_workers_killed_at_random_moments_change_no_result(seed):
         stop = threading.Event()
 
         def kill():
-            while not stop.wait(chance.uniform(0.0, 0.03)):
+            for _ in range(12):
+                if stop.wait(chance.uniform(0.0, 0.03)):
+                    return
                 workers = [worker for _, worker in list(executor._busy.values())]
                 if workers:
                     chance.choice(workers).process.kill()
