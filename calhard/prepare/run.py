@@ -240,8 +240,7 @@ class _Job:
         """What the next manifest tells of every file."""
         gone = set(self.survey.gone)
         found = {
-            name: replace(source, gone=name in gone)
-            for name, source in self.before.sources.items()
+            name: replace(source, gone=name in gone) for name, source in self.before.sources.items()
         }
         if intake is None:
             return found

@@ -14,10 +14,11 @@ from calhard.errors import InputError
 from calhard.history.account import RowAccount
 from calhard.history.columns import ColumnPlan, plan_columns
 from calhard.history.convert import is_text
-from calhard.history.files import HistoryFile, list_files, open_source
+from calhard.history.files import FAULTS, HistoryFile, list_files, open_source
 from calhard.history.readable import file_schema, no_file, readable_files
 from calhard.prepare.columns import ORIGIN, FileColumns, is_canonical
 from calhard.prepare.manifest import Source
+from calhard.uri import is_uri, shown, told
 
 if TYPE_CHECKING:
     from calhard.plan import AuditPlan
@@ -45,6 +46,8 @@ class HistorySource:
             Nothing is there, or no file can be read; the message names each file's fault.
         """
         filesystem, root = open_source(source)
+        text = os.fspath(source)
+        name = shown(text) if is_uri(text) else text
         account = RowAccount()
         catalogue = list(plan.metric_catalogue())
         schemas: dict[str, pa.Schema] = {}
@@ -57,14 +60,14 @@ class HistorySource:
         files = list_files(filesystem, root)
         found = readable_files(files, columns_of, plan.windows.timezone, account)
         if not found:
-            raise InputError(no_file(os.fspath(source), account, "prepared"))
-        told = tuple(schemas[file.name] for file, _ in found)
+            raise InputError(no_file(name, account, "prepared"))
+        read = tuple(schemas[file.name] for file, _ in found)
         return cls(
-            os.fspath(source),
+            name,
             filesystem,
             tuple(file for file, _ in found),
-            tuple(_whole(p, schema) for (_, p), schema in zip(found, told, strict=True)),
-            told,
+            tuple(_whole(p, schema) for (_, p), schema in zip(found, read, strict=True)),
+            read,
             account,
         )
 
@@ -96,16 +99,34 @@ class HistorySource:
 
     def stamps(self) -> dict[str, Stamp]:
         """Return what tells each file's versions apart, by its name."""
-        found = self.filesystem.get_file_info([file.path for file in self.files])
+        found = infos(self.filesystem, [file.path for file in self.files])
         return {
             file.name: Stamp(index, info.size or 0, info.mtime_ns or 0)
             for index, (file, info) in enumerate(zip(self.files, found, strict=True))
         }
 
     def sizes(self, names: Sequence[str]) -> dict[str, int]:
-        """Return the bytes of files by name, of those that cannot be read too."""
-        found = self.filesystem.get_file_info([self.root + name for name in names])
+        """Return the bytes of files by name, of those that cannot be read too; 0 if untold."""
+        try:
+            found = infos(self.filesystem, [self.root + name for name in names])
+        except InputError:
+            return dict.fromkeys(names, 0)
         return {name: info.size or 0 for name, info in zip(names, found, strict=True)}
+
+
+def infos(filesystem: pafs.FileSystem, paths: Sequence[str]) -> list[pafs.FileInfo]:
+    """Return what the place of some files tells of them.
+
+    Raises
+    ------
+    InputError
+        It cannot be asked.
+    """
+    try:
+        found: list[pafs.FileInfo] = filesystem.get_file_info(list(paths))
+    except FAULTS as e:
+        raise InputError(f"the history cannot be looked at: {told(e)}") from e
+    return found
 
 
 def _whole(plan: ColumnPlan, schema: pa.Schema) -> ColumnPlan:
