@@ -11,7 +11,8 @@ torchmetrics import torch and are installed beside it, once, with torch built fo
 
 A peer that cannot be imported is reported as absent. CPU time of one core unless a line says
 otherwise, alternatives interleaved in one process, medians of the rounds. ``--large`` adds 50M rows
-on two workers. Writes ``benchmarks/results/measure.json``; parts not asked for keep their lines.
+on two workers. Seconds of the wall mean what they say only where the load average beside them is no
+higher than the workers. Writes ``benchmarks/results/measure.json``; parts not asked for keep their lines.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -96,7 +98,11 @@ def main() -> None:
             for line in measured(part, options.rows, Path(folder)):
                 lines.append(line)
                 print(f"{line.what}, {line.setting}: {line.value:.4g} {line.unit}", file=sys.stderr)
-        parts[part] = {"machine": machine(), "lines": [as_json(line) for line in lines]}
+        parts[part] = {
+            "machine": machine(),
+            "load_average_at_end": round(os.getloadavg()[0], 2),
+            "lines": [as_json(line) for line in lines],
+        }
         if part == "kernels":
             parts["peers"] = versions()
         found += lines
