@@ -51,7 +51,12 @@ def is_uri(text: str) -> bool:
 
 
 def shown(uri: str) -> str:
-    """Return a URI without the credentials that may stand in it, and without its options."""
+    """Return a URI without the credentials that may stand in it, and without its options.
+
+    Other texts are returned as they are.
+    """
+    if "://" not in uri:
+        return uri
     parts = urlsplit(uri)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 

@@ -20,6 +20,7 @@ from calhard.history.convert import is_number, is_text, to_floats, to_text, valu
 from calhard.history.files import list_files, open_source
 from calhard.history.pins import row_problems, without_repeats
 from calhard.judge.pinned import ERROR_SUFFIX, PinnedBaselines
+from calhard.uri import shown, told
 
 if TYPE_CHECKING:
     from calhard.plan import AuditPlan
@@ -46,8 +47,8 @@ def read_baseline(source: str | os.PathLike[str], plan: AuditPlan) -> PinnedBase
         value that is not finite or out of its metric's range, a negative error, an error without
         a value, rows of one key that disagree. All such problems are listed.
     """
-    name = os.fspath(source)
-    content, kind = _content(name)
+    content, kind = _content(os.fspath(source))
+    name = shown(os.fspath(source))
     table = _parsed(content, kind, name, plan)
     columns = _Columns.of(table, plan, name)
     found = _typed(table, columns, name)
@@ -63,17 +64,18 @@ def read_baseline(source: str | os.PathLike[str], plan: AuditPlan) -> PinnedBase
     return PinnedBaselines(unique, tuple(columns.metrics), digest, repeated)
 
 
-def _content(name: str) -> tuple[bytes, str]:
+def _content(source: str) -> tuple[bytes, str]:
     """Return a file's bytes and its kind."""
+    name = shown(source)
     try:
-        filesystem, path = open_source(name)
+        filesystem, path = open_source(source)
         if filesystem.get_file_info(path).type == pafs.FileType.Directory:
             raise ConfigError(f"baseline {name} is a folder; name the file in it")
         kind = list_files(filesystem, path)[0].kind
         with filesystem.open_input_stream(path, compression=None) as stream:
             return stream.read(), kind
     except (InputError, OSError) as e:
-        text = str(e) if name in str(e) else f"{name}: {e}"
+        text = str(e) if name in str(e) else f"{name}: {told(e)}"
         raise ConfigError(f"baseline {text}; check the path of --baseline") from e
 
 

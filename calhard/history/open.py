@@ -32,6 +32,7 @@ from calhard.history.shards import (
     gathered_shards,
     ordered_shards,
 )
+from calhard.uri import shown
 
 if TYPE_CHECKING:
     from calhard.plan import AuditPlan
@@ -85,10 +86,10 @@ class History:
         files = list_files(filesystem, root)
         found = readable_files(files, columns_of, plan.windows.timezone, account)
         if not found:
-            raise InputError(no_file(os.fspath(source), account, "audited"))
+            raise InputError(no_file(shown(os.fspath(source)), account, "audited"))
         present = {m for _, columns in found for m in columns.metrics}
         return cls(
-            os.fspath(source),
+            shown(os.fspath(source)),
             filesystem,
             tuple(file for file, _ in found),
             tuple(columns for _, columns in found),

@@ -23,6 +23,7 @@ from calhard.history.readable import file_schema, no_file, readable_files
 from calhard.measure.columns import FLAGS, NUMBERS, TEXTS, plan_predictions
 from calhard.measure.rows import PredictionRows
 from calhard.measure.rules import Predicted
+from calhard.uri import shown
 
 if TYPE_CHECKING:
     from calhard.plan import AuditPlan
@@ -86,9 +87,9 @@ class Predictions:
         files = list_files(filesystem, root)
         found = readable_files(files, columns_of, plan.windows.timezone, account)
         if not found:
-            raise InputError(no_file(os.fspath(source), account, "measured"))
+            raise InputError(no_file(shown(os.fspath(source)), account, "measured"))
         return cls(
-            os.fspath(source),
+            shown(os.fspath(source)),
             filesystem,
             tuple(file for file, _ in found),
             tuple(columns for _, columns in found),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from calhard.schema import HEALTH
-from calhard.store import NightWriter
+from calhard.store import night_writer
 
 NIGHT = "2026-05-31"
 REPORT = "weekly_slo_report.txt"
@@ -19,9 +19,9 @@ def health(models):
     return pa.Table.from_pylist(rows, schema=HEALTH)
 
 
-def write(out, night=NIGHT, *, force=False, models=3):
+def write(out, night=NIGHT, *, force=False, models=3, scratch=None):
     """Publish a night of two tables and two texts."""
-    with NightWriter(out, night, force=force) as writer:
+    with night_writer(out, night, force=force, scratch=scratch) as writer:
         writer.open_scratch("run")
         for name in ("health", "evidence"):
             with writer.table(name) as sink:

@@ -9,6 +9,7 @@ import contextlib
 import itertools
 import logging
 import os
+import socket
 import threading
 from functools import cache
 
@@ -30,7 +31,7 @@ class Gate:
 
     def open(self):
         """Let everything through, and count from 0."""
-        self.seen, self.refuse = [], lambda number, request: None
+        self.seen, self.refuse, self.spoil = [], lambda number, request: None, ""
 
     def __call__(self, environ, start_response):
         request = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
@@ -39,10 +40,16 @@ class Gate:
             self.seen.append(request)
         how = self.refuse(number, request)
         if how is None:
-            return self.application(environ, start_response)
-        environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        if how == "cut":
-            environ["werkzeug.socket"].close()
+            answer = self.application(environ, start_response)
+            if self.spoil and request.startswith("GET") and request.endswith(self.spoil):
+                return [b"".join(answer).replace(b"models", b"modelz")]
+            return answer
+        if how == LOST:
+            list(self.application(environ, lambda status, head: None))
+        else:
+            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        if how in (DOWN, LOST):
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             return []
         status, code = how
         content = ERROR % code.encode()
@@ -51,7 +58,8 @@ class Gate:
         return [content]
 
 
-DOWN = "cut"
+DOWN = "the connection is cut"
+LOST = "done, and the answer is lost"
 FAILS = ("503 Service Unavailable", "ServiceUnavailable")
 DENIED = ("403 Forbidden", "AccessDenied")
 
@@ -143,3 +151,8 @@ def bucket(monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", None)
     gate.open()
     return Bucket(gate, endpoint, f"bucket-{os.getpid()}-{next(NUMBERS)}")
+
+
+def is_change(request):
+    """Whether a request would change what lies on the store."""
+    return request.startswith(("PUT", "POST", "DELETE"))

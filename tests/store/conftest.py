@@ -1,0 +1,5 @@
+"""Fixtures of the tests of stores."""
+
+from tests.store.remote import bucket
+
+__all__ = ["bucket"]
