@@ -83,7 +83,7 @@ class Intake:
     older: set[str] = field(default_factory=set)
     """Files of which rows before the wanted periods were passed over."""
     found: Bits = field(default_factory=lambda: np.zeros(0, np.uint64))
-    """Hashes of the sought rows that were found."""
+    """Hashes of the sought rows that were found, ascending."""
     rounds: int = 0
 
     def read(self, sizes: Mapping[int, int], wanted: Wanted) -> None:
@@ -106,6 +106,8 @@ class Intake:
             tasks = [task for task in again if task.pieces]
         for scattered in done:
             self._accept(scattered)
+        hashes = [look.found for scattered in done for look in scattered.looks]
+        self.found = np.unique(np.concatenate([self.found, *hashes]))
 
     @property
     def shape(self) -> Shape:
@@ -136,7 +138,6 @@ class Intake:
             name = self.reading.files[look.file].name
             self.tally[name] = self.tally.get(name, Tally.zero()) + look.tally
             self.account[name] = self.account.get(name, RowAccount()) + look.account
-            self.found = np.union1d(self.found, look.found)
             if look.older:
                 self.older.add(name)
 

@@ -22,7 +22,7 @@ NO_ROW = np.uint64(2**64 - 1)
 """Fills the sample of fewer rows."""
 _WIDE = 2**20
 """Numbers that span no more are counted in a table, others by sorting."""
-_SPARE = 3.0
+_SPARE = 2.0
 _WIDER = 32.0
 _STAMP, _SCORE = np.uint64(0xD6E8FEB86659FD93), np.uint64(0xA0761D6478BD642F)
 
