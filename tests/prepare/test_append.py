@@ -214,6 +214,15 @@ def test_another_configuration_is_refused(prepared):
     assert seen(out, plan) == seen(history, plan)
 
 
+def test_names_of_columns_that_only_predictions_have_do_not_matter(prepared):
+    history, out, _ = prepared
+    plan = AuditPlan.from_text('[calibration.hardening.columns]\nscore = "p"\n')
+    assert prepare(history, out, plan=plan).idle
+    plan = AuditPlan.from_text('[calibration.hardening.columns]\ndece = "d"\n')
+    with pytest.raises(ConfigError, match=r"columns = \{\}, not \{'dece': 'd'\}"):
+        prepare(history, out, plan=plan)
+
+
 def test_the_origin_of_every_row_is_the_number_that_the_manifest_tells(prepared):
     history, out, _ = prepared
     told = json.loads((out / MANIFEST).read_text())
