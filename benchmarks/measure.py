@@ -10,9 +10,10 @@ torchmetrics import torch and are installed beside it, once, with torch built fo
     PYTHONPATH=PEERS .venv/bin/python -m benchmarks.measure
 
 A peer that cannot be imported is reported as absent. CPU time of one core unless a line says
-otherwise, alternatives interleaved in one process, medians of the rounds. ``--large`` adds 50M rows
-on two workers. Seconds of the wall mean what they say only where the load average beside them is no
-higher than the workers. Writes ``benchmarks/results/measure.json``; parts not asked for keep their lines.
+otherwise, alternatives interleaved in one process, medians of the rounds; seconds of the wall mean
+what they say only where the load average beside them is no higher than the number of workers.
+``--large`` adds 50M rows on two workers. Writes ``benchmarks/results/measure.json``, where parts
+that were not asked for keep their lines.
 """
 
 from __future__ import annotations
