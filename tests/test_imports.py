@@ -27,7 +27,7 @@ CORE = (
     "_version",
 )
 EDGES = ("history", "measure", "prepare", "store", "engines", "simulate", "uri")
-WIRING = ("pipeline", "cli", "api", "demo")
+WIRING = ("pipeline", "cli", "api", "demo", "submit", "doctor")
 OPTIONAL = ("ray", "mlflow", "cupy")
 
 

@@ -18,9 +18,11 @@ COMMANDS = {
     "check": "say what an audit would cover and reject",
     "prepare": "rewrite a history as sorted Parquet, and append to it",
     "audit": "audit one night of a fleet",
+    "submit": "audit one night on a Ray cluster, as a Ray job",
     "report": "print a published night's reports again",
     "explain": "the evidence behind a verdict, in words and a plot",
     "config": "print the effective configuration or its schema",
+    "doctor": "examine this machine and a cluster, and say what to mend",
     "prune": "drop old nights, never the latest",
     "completion": "print the shell completion script",
 }

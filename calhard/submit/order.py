@@ -1,0 +1,88 @@
+"""What is ordered of a cluster: one night, pinned, so that every retry of it is the same night."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from calhard.errors import CalhardError
+from calhard.pipeline.run import night_of
+from calhard.plan import AuditPlan
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+PLAN = "calhard.toml"
+PROGRAM = ("python", "-m", "calhard.cli.main", "audit")
+ON_THE_CLUSTER = ("--engine", "ray", "--ray-address", "auto")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One night's audit.
+
+    Parameters
+    ----------
+    history, out : where every node of the cluster finds them: absolute paths, or URIs
+    as_of_us : the audit's moment, µs since 1970 UTC
+    baseline : a file that is sent along
+    options : further options of ``calhard audit``
+    """
+
+    history: str
+    out: str
+    plan: AuditPlan
+    as_of_us: int
+    baseline: Path | None = None
+    options: Sequence[str] = ()
+
+    @property
+    def night(self) -> str:
+        """The night's name."""
+        return night_of(self.as_of_us)
+
+    @property
+    def submission_id(self) -> str:
+        """Fleet and night, in letters that Ray and a shell take; fleets never share one."""
+        fleet = self.plan.fleet
+        readable = re.sub(r"[^a-z0-9]+", "-", fleet.lower())[:24].strip("-")
+        digest = hashlib.sha256(fleet.encode()).hexdigest()[:8]
+        return "-".join(part for part in ("calhard", readable, digest, self.night) if part)
+
+    @property
+    def entrypoint(self) -> str:
+        """The command that the cluster runs, in the folder that `pack` has filled."""
+        as_of = (EPOCH + timedelta(microseconds=self.as_of_us)).isoformat()
+        words = [*PROGRAM, self.history, "--out", self.out, "--config", PLAN, "--as-of", as_of]
+        if self.baseline is not None:
+            words += ["--baseline", _sent(self.baseline)]
+        return shlex.join([*words, *ON_THE_CLUSTER, *self.options])
+
+    def pack(self, folder: Path) -> None:
+        """Write what the command needs beside history and nights: the plan, and the baseline.
+
+        Raises
+        ------
+        CalhardError
+            The plan as it is written would not give the same night.
+        """
+        text = public(self.plan).to_toml()
+        if AuditPlan.from_text(text).sha256() != self.plan.sha256():
+            raise CalhardError("the configuration cannot be written down as it is in force")
+        (folder / PLAN).write_text(text, encoding="utf-8")
+        if self.baseline is not None:
+            shutil.copyfile(self.baseline, folder / _sent(self.baseline))
+
+
+def public(plan: AuditPlan) -> AuditPlan:
+    """Return a plan without who is told of a night: it may hold secrets, and no shard needs it."""
+    bare = AuditPlan()
+    return plan.model_copy(update={"mlflow": bare.mlflow, "routes": bare.routes})
+
+
+def _sent(baseline: Path) -> str:
+    return "baseline" + baseline.suffix

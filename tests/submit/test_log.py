@@ -1,0 +1,43 @@
+"""A job's log comes in pieces, over connections that break, with lines of Ray's own in it."""
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from calhard.submit.jobs import _Log
+
+LOG = (
+    "2026-11-24 13:28:39,161\tINFO job_manager.py:581 -- Runtime env is setting up.\n"
+    "begun: Running entrypoint for job\n"
+    "Running entrypoint for job calhard-1: python -m calhard.cli.main audit\n"
+    "2026-11-24 is a day\n"
+    "the end, without a line's end"
+)
+OURS = "begun: Running entrypoint for job\n2026-11-24 is a day\nthe end, without a line's end"
+
+
+def logged():
+    ours, rays = [], []
+    return _Log(ours.append, rays.append), ours, rays
+
+
+@given(st.lists(st.integers(0, len(LOG)), max_size=12), st.integers(0, len(LOG)))
+def test_every_line_is_written_once_however_the_log_comes(cuts, broken):
+    log, ours, rays = logged()
+    for end in (broken, len(LOG)):  # the second connection begins again at the beginning
+        places = sorted({0, end, *(cut for cut in cuts if cut < end)})
+        for start, stop in pairwise(places):
+            log.take(LOG[start:stop], start)
+    log.take(LOG)
+    log.close()
+    assert "".join(ours) == OURS
+    assert len("".join(rays)) == len(LOG) - len(OURS)
+
+
+def test_a_line_is_written_as_soon_as_it_is_whole():
+    log, ours, _ = logged()
+    log.take("reading")
+    assert ours == []
+    log.take(" and assessing\njud", len("reading"))
+    assert ours == ["reading and assessing\n"]
