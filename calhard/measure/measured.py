@@ -15,6 +15,7 @@ from calhard.measure.device import array_namespace, moved, rows_at_once
 from calhard.measure.grouping import Groups, form_groups
 from calhard.measure.metrics import bin_values, metric_values
 from calhard.measure.rows import (
+    BAD_LABEL,
     MISMATCH,
     OUT_OF_RANGE,
     STATE_COUNT,
@@ -109,6 +110,7 @@ def _counts(rows: PredictionRows, groups: Groups) -> dict[str, Ints]:
     table = by_state.reshape(len(groups), width)
     return {
         "score_range_violations": table[:, OUT_OF_RANGE],
+        "label_range_violations": table[:, BAD_LABEL],
         "mask_mismatch_count": table[:, MISMATCH],
         "total_samples": table[:, USED],
         "unlabelled_rows": table[:, UNLABELLED],

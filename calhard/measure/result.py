@@ -34,6 +34,8 @@ UNUSED = {
     "conflicting": CONFLICTING,
 }
 """States of rows that were read and not used, by the names that a report has for them."""
+BROKEN = ("out_of_range", "mismatch", "missing", "bad_label", "conflicting")
+"""Those that somebody must mend; the others wait, or are meant to be left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +92,15 @@ class MeasureReport:
         return not self.periods and not self.kept and not self.account.files
 
     @property
+    def sound(self) -> float:
+        """The share of rows without a fault, of those that are meant to count and do not wait."""
+        broken = sum(self.unused.get(name, 0) for name in BROKEN)
+        return self.used / (self.used + broken) if broken else 1.0
+
+    @property
     def exit_code(self) -> int:
-        """3 where coverage is under its bound, else 0."""
-        return 3 if self.coverage < self.coverage_bound else 0
+        """3 where coverage, or the share of sound rows, is under its bound, else 0."""
+        return 3 if min(self.coverage, self.sound) < self.coverage_bound else 0
 
     @property
     def repeated(self) -> int:
@@ -139,7 +147,11 @@ class MeasureReport:
             "kept_periods": self.kept_periods,
             "dropped_periods": len(self.dropped),
             "refused": [row for row in self.account.coverage() if row["outcome"] == "rejected"],
-            "coverage": {"share": self.coverage, "bound": self.coverage_bound},
+            "coverage": {
+                "share": self.coverage,
+                "sound": self.sound,
+                "bound": self.coverage_bound,
+            },
             "exit_code": self.exit_code,
         }
 

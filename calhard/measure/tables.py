@@ -12,6 +12,7 @@ _F, _I, _S = pa.float64(), pa.int64(), pa.string()
 KEYS = (("model_id", _S), ("class_id", _S), ("timestamp", TIMESTAMP))
 COUNTS = (
     "score_range_violations",
+    "label_range_violations",
     "mask_mismatch_count",
     "total_samples",
     "unlabelled_rows",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from math import floor
 
 from calhard.history.account import REMEDIES
 from calhard.measure.changes import Kept
@@ -78,6 +79,9 @@ def _unused(report: MeasureReport) -> Iterator[str]:
             reason, _ = STATES[state]
             example = report.account.examples.get(("unused", reason))
             yield _told("unused", f"{count:,} row{_s(count)}: {reason}", example, REMEDIES[reason])
+    if report.sound < report.coverage_bound:
+        share, bound = floor(report.sound * 1_000) / 1_000, report.coverage_bound
+        yield _line("degraded", f"{share:.1%} of the rows are sound; {bound:.0%} must be")
 
 
 def _waiting(report: MeasureReport) -> Iterator[str]:

@@ -66,8 +66,9 @@ def test_every_state_is_counted_where_it_belongs():
     states = [USED, USED, OUT_OF_RANGE, MISMATCH, UNLABELLED, UNLABELLED, UNLABELLED]
     states += [MISSING, MASKED, BAD_LABEL, WEIGHTLESS]
     row = only(score=[0.5] * len(states), label=[0.0] * len(states), state=states)
-    counted = ("score_range_violations", "mask_mismatch_count", "total_samples")
-    assert [row[name] for name in counted] == [1, 1, 2]
+    counted = ("score_range_violations", "mask_mismatch_count", "label_range_violations")
+    assert [row[name] for name in counted] == [1, 1, 1]
+    assert row["total_samples"] == 2
     assert (row["unlabelled_rows"], row["unusable_rows"]) == (3, 9)
 
 

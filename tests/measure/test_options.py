@@ -69,3 +69,23 @@ def test_a_card_that_is_not_there_is_told_before_anything_is_read(log):
     assert done.returncode == 2
     assert "use --device cpu" in done.stderr
     assert not (log / "history").exists()
+
+
+def test_labels_that_are_none_degrade_the_run_and_are_counted_in_the_history(log):
+    table = pq.read_table(log / "log.parquet")
+    label = [2.0 if i % 2 else float(x) for i, x in enumerate(table["label"].to_pylist())]
+    place = table.schema.get_field_index("label")
+    pq.write_table(table.set_column(place, "label", pa.array(label)), log / "log.parquet")
+    done = measure(log, "--history", "history")
+    assert done.returncode == 3, done.stderr
+    assert "degraded   50.0% of the rows are sound; 99% must be" in done.stdout
+    history = pq.read_table(log / "history")
+    assert sum(history["label_range_violations"].to_pylist()) == 200
+
+
+def test_rows_that_wait_for_their_labels_degrade_nothing(log):
+    table = pq.read_table(log / "log.parquet")
+    label = [None if i % 2 else x for i, x in enumerate(table["label"].to_pylist())]
+    place = table.schema.get_field_index("label")
+    pq.write_table(table.set_column(place, "label", pa.array(label)), log / "log.parquet")
+    assert measure(log, "--history", "history").returncode == 0
