@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from calhard.cli import engines, options
 from calhard.errors import ConfigError
+
+if TYPE_CHECKING:
+    from calhard.plan import AuditPlan
 
 DISABLED = "calhard is disabled by its configuration (enabled = false); nothing was done"
 ORIGINS = {
@@ -102,6 +105,8 @@ def command(
     if not plan.enabled:
         click.echo(DISABLED, err=as_json or quiet)  # stdout is for summary.json, or for findings
         return 0
+    if isinstance(out, str) and engine == "ray" and ray_address not in {None, "local"}:
+        _check_staging(plan)
     pinned = None if baseline is None else read_baseline(baseline, plan)
     computing = engines.chosen(engine, ray_address, workers)
     with computing as where, progress(quiet=quiet) as tell:
@@ -135,6 +140,15 @@ def _tell_published(night: str, other: list[str]) -> None:
 
     done = "published already" + (f", {enumerated(other)}" if other else "")
     click.echo(f"night {night} is {done}; --force audits it again", err=True)
+
+
+def _check_staging(plan: AuditPlan) -> None:
+    """Refuse to stage a store's night in a folder that the nodes of a cluster do not share."""
+    if plan.storage.scratch is None:
+        raise ConfigError(
+            "on a cluster a night for an object store is staged where every node sees it: name "
+            'such a folder, [calibration.hardening.storage] scratch = "/shared/calhard"'
+        )
 
 
 def _refuse(*options: tuple[str, bool, str]) -> None:

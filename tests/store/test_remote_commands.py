@@ -137,3 +137,9 @@ def test_a_bucket_that_does_not_exist_is_told_before_anything_is_computed(histor
     assert "Traceback" not in err
     code, _, err = run("report", "s3://no-such-bucket/out")
     assert (code, "no such bucket" in err) == (4, True)
+
+
+def test_a_cluster_needs_a_staging_folder_that_its_nodes_share(history, bucket, run):
+    cluster = ("--engine", "ray", "--ray-address", "auto")
+    code, _, err = run("audit", history, "--out", bucket.uri("out"), *cluster)
+    assert (code, 'scratch = "/shared/calhard"' in err) == (2, True)

@@ -1,6 +1,11 @@
 """FAULTS 22 and 23 on an object store: it refuses, or goes away, at any request that changes it."""
 
+import os
 import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +18,7 @@ from tests.faults.breaking import tree
 from tests.store.nights import NIGHT, write
 from tests.store.remote import DENIED, DOWN, FAILS, LOST, is_change
 
+ROOT = Path(__file__).parents[2]
 FIRST, SECOND = 3, 7
 PLACE, KEPT = f"out/nights/night={NIGHT}", f"out/revisions/night={NIGHT}/rev=1"
 REMEDIES = {
@@ -136,6 +142,43 @@ def test_whatever_put_of_a_new_revision_is_refused_the_old_night_or_the_new_one_
         assert bucket.tree(f"{step}/revisions/night={NIGHT}/rev=1") == content[0]
         assert set(bucket.tree(f"{step}/nights/night={NIGHT}")) == set(content[1])
     assert told > len(steps) / 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["claim", "file", "copy", "manifest"])
+def test_a_process_that_is_really_killed_leaves_the_old_night_and_the_next_one_completes(
+    bucket, content, moment
+):
+    out = bucket.uri("out")
+    write(out, models=FIRST)
+    last = {
+        "claim": "json",
+        "file": f"{PLACE}/health.parquet",
+        "copy": f"{KEPT}/health.parquet",
+        "manifest": f"{PLACE}/manifest.json",
+    }[moment]
+    died = []
+
+    def kill(number, request):
+        if not died and request.startswith("PUT") and request.endswith(last):
+            process.kill()
+            died.append(process.wait())
+        return bool(died)
+
+    with bucket.refusing(DOWN, kill):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.store.remote_mortal", out, str(SECOND), "force"],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'kernels'}"},
+        )
+        process.wait(60)
+    assert died == [-signal.SIGKILL]
+    assert whole(out) == content[0]
+    assert bool(bucket.tree("out/.locks")) == (moment != "claim")
+    assert write(out, models=SECOND, force=True).revision == 2
+    assert whole(out) == content[1]
+    assert bucket.tree(KEPT) == content[0]
+    assert not bucket.tree("out/.locks")
 
 
 def test_where_the_store_goes_away_with_the_manifest_it_says_that_nobody_knows(bucket):
