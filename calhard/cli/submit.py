@@ -101,9 +101,9 @@ def command(
         click.echo(DISABLED, err=as_json or quiet)
         return 0
     _check(baseline, plan)
-    dashboard = Dashboard.at(address)
-    source = everywhere(history)
     instant = options.parse_instant(as_of)
+    jobs = Jobs.of(Dashboard.at(address))
+    source = everywhere(history)
     # The job's log is stdout and stderr in one: progress would spoil the JSON.
     flags = {
         "--force": force,
@@ -115,7 +115,6 @@ def command(
     words += [] if workers is None else ["--workers", str(workers)]
     as_of_us = moment(source, plan) if instant is None else instant
     order = Order(source, everywhere(out), plan, as_of_us, baseline, words)
-    jobs = Jobs.of(dashboard)
     with TemporaryDirectory(prefix="calhard-submit-") as name:
         sent, packed = Path(name) / "sent", Path(name)
         sent.mkdir()

@@ -19,7 +19,10 @@ EXTRAS = {"matplotlib": ("plots", "explain --png and measure --plot")}
 def packages() -> Iterator[Finding]:
     """Examine Python, calhard's own version, and what it depends on."""
     yield _python(sys.version_info[:2])
-    yield from dependencies(requires("calhard") or [])
+    try:
+        yield from dependencies(requires("calhard") or [])
+    except PackageNotFoundError:
+        yield note("calhard", "runs from source, and is not installed", "pip install .")
     for package, (extra, use) in EXTRAS.items():
         found = installed(package)
         if found is None:
