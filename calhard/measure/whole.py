@@ -145,7 +145,7 @@ def _by_example(rows: PredictionRows, cell: Ints, class_rank: Ints) -> tuple[Int
     if rows.example is not None:
         named = rows.example != NO_EXAMPLE
         key = np.where(named, rows.example, key)
-        moment = np.where(named & _reused(rows, cell, class_rank), rows.timestamp, 0)
+        moment = np.where(named & _reused(rows, rows.example, cell, class_rank), rows.timestamp, 0)
     order = np.lexsort((class_rank, moment, key, named, cell))
     fresh = np.ones(len(order), np.bool_)
     columns = [column[order] for column in (cell, named, key, moment)]
@@ -156,11 +156,11 @@ def _by_example(rows: PredictionRows, cell: Ints, class_rank: Ints) -> tuple[Int
     return order, _Examples(np.flatnonzero(fresh), named[order], again)
 
 
-def _reused(rows: PredictionRows, cell: Ints, class_rank: Ints) -> Bools:
+def _reused(rows: PredictionRows, example: Ints, cell: Ints, class_rank: Ints) -> Bools:
     """Rows of a model and period in which an id has a class at two instants: ids are used again."""
-    order = np.lexsort((rows.timestamp, class_rank, rows.example, cell))
+    order = np.lexsort((rows.timestamp, class_rank, example, cell))
     alike = np.ones(max(len(order) - 1, 0), np.bool_)
-    for column in (cell, rows.example, class_rank):
+    for column in (cell, example, class_rank):
         alike &= column[order][1:] == column[order][:-1]
     stamp = rows.timestamp[order]
     twice = np.flatnonzero(alike & (stamp[1:] != stamp[:-1]))
