@@ -19,6 +19,7 @@ from calhard.engines.on_ray.versions import versions
 from calhard.engines.on_ray.worker import Setup
 from calhard.engines.oom import Killings
 from calhard.engines.policy import Finished, Policy, Result, Settled, Split, Task
+from calhard.errors import ConfigError
 
 if TYPE_CHECKING:
     from calhard.engines.on_ray.executor import RayTasks
@@ -55,6 +56,7 @@ class RayEngine:
     _stack: ExitStack = field(default_factory=ExitStack, init=False, repr=False)
     _killings: Killings | None = field(default=None, init=False, repr=False)
     _umask: int | None = field(default=None, init=False, repr=False)
+    _is_ours: bool = field(default=False, init=False, repr=False)
     _checked: bool = field(default=False, init=False, repr=False)
 
     @property
@@ -129,8 +131,14 @@ class RayEngine:
     def _join(self) -> None:
         check_ray()
         if _is_joined():
+            if not self._is_ours and self.address not in {None, "local", "auto"}:
+                raise ConfigError(
+                    f"address {self.address}: this program has joined a Ray already; leave the "
+                    "address out, or call ray.shutdown() before"
+                )
             return
         self._stack.close()
+        self._is_ours = True
         if self.address in {None, "local"}:
             cores = self.workers or usable_cores()
             self._umask = _umask()

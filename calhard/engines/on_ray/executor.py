@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from itertools import count
 from types import TracebackType
 from typing import Any, Self
@@ -39,15 +40,16 @@ class RayTasks:
     def __init__(self, room: Room, setup: Setup, killings: Killings | None = None) -> None:
         self.room, self.setup, self._killings = room, setup, killings
         self._tickets = count()
-        self._refs: dict[ObjectRef[bytes], Ticket] = {}
+        self._stuck = 0
+        self._started: dict[Future[bytes], tuple[Ticket, ObjectRef[bytes]]] = {}
         self._cancelled: dict[Ticket, float] = {}
         self._ended: list[tuple[Ticket, Outcome]] = []
         self._stored: list[tuple[Callable[[Any], Any], list[ObjectRef[Any]]]] = []
 
     @property
     def slots(self) -> int:
-        """How many calls may be under way: the cluster's room, which may change."""
-        return self.room.slots
+        """How many calls may be under way: the cluster's room, less what is held by the stuck."""
+        return max(self.room.slots - self._stuck, 1)
 
     def __enter__(self) -> Self:
         """Make ready."""
@@ -62,18 +64,18 @@ class RayTasks:
         trace: TracebackType | None,
     ) -> None:
         """End everything that was started, and see it end."""
-        left = list(self._refs)
-        for ref in left:
+        for _, ref in self._started.values():
             self._end(ref)
-        if left and self._heart.beats:
-            ray.wait(left, num_returns=len(left), timeout=END_SECONDS)
-        self._refs.clear()
+        if self._started and self._heart.beats:
+            wait(self._started, END_SECONDS)
+        self._started.clear()
         self._close()
 
     def start(self, call: Call) -> Ticket:
         """Hand a call to the cluster."""
         ticket = next(self._tickets)
-        self._refs[self._submit(self._store(call.function), call.task)] = ticket
+        ref = self._submit(self._store(call.function), call.task)
+        self._started[ref.future()] = ticket, ref
         return ticket
 
     def wait(self, seconds: float | None) -> Sequence[tuple[Ticket, Outcome]]:
@@ -98,7 +100,7 @@ class RayTasks:
 
     def cancel(self, ticket: Ticket) -> None:
         """Kill the worker of a call."""
-        for ref, given in self._refs.items():
+        for given, ref in self._started.values():
             if given == ticket and ticket not in self._cancelled:
                 self._cancelled[ticket] = time.monotonic()
                 self._end(ref)
@@ -113,20 +115,19 @@ class RayTasks:
         return stored
 
     def _gather(self, seconds: float) -> None:
-        refs = list(self._refs)
-        if not refs:
+        """Wait as Python does: within ray.wait, Ray makes an exit code of its own of SIGTERM."""
+        if not self._started:
             time.sleep(seconds)
             return
-        if ray.wait(refs, num_returns=1, timeout=seconds)[0]:
-            for ref in ray.wait(refs, num_returns=len(refs), timeout=0)[0]:
-                outcome = self._outcome(ref)
-                ticket = self._refs.pop(ref)
-                self._release(ref, outcome)
-                self._tell(ticket, outcome)
+        for future in wait(self._started, seconds, FIRST_COMPLETED).done:
+            outcome = self._outcome(future)
+            ticket, ref = self._started.pop(future)
+            self._release(ref, outcome)
+            self._tell(ticket, outcome)
 
-    def _outcome(self, ref: ObjectRef[bytes]) -> Outcome:
+    def _outcome(self, future: Future[bytes]) -> Outcome:
         try:
-            return ended(ray.get(ref))
+            return ended(future.result())
         except ray.exceptions.RayError as e:
             starved = self._killings is not None and self._killings.by_the_system()
             return failed(e, starved=starved)
@@ -141,9 +142,10 @@ class RayTasks:
         """Tell calls as cancelled whose workers do not die."""
         late = time.monotonic() - END_SECONDS
         stuck = [ticket for ticket, since in self._cancelled.items() if since < late]
-        for ref, ticket in list(self._refs.items()):
+        for future, (ticket, _) in list(self._started.items()):
             if ticket in stuck:
-                del self._refs[ref]
+                del self._started[future]
+                self._stuck += 1
                 self._tell(ticket, Outcome(Kind.CANCELLED))
 
     # What differs between tasks and actors.

@@ -18,10 +18,14 @@ CONNECT_SECONDS = 2.0
 class Heart:
     """Looks at the head's control store (GCS) by connecting to it; a Ray Client has none to see."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        address: tuple[str, int] | None = None,
+    ) -> None:
         self._clock = clock
         self._seen = clock()
-        self._address = _control_store()
+        self._address = address or _control_store()
 
     def check(self) -> None:
         """Look whether the head answers.
