@@ -45,6 +45,7 @@ bench: $(READY)  ## error rates, recall, speed and memory against their gates; J
 	$(BIN)/python -m benchmarks.statistics
 	$(BIN)/python -m benchmarks.speed
 	$(BIN)/python -m benchmarks.service
+	$(BIN)/python -m benchmarks.measure
 
 gpu-check: $(READY)  ## the tests that need an NVIDIA card, and the GPU benchmark
 	@if ! nvidia-smi -L 2>/dev/null; then \
