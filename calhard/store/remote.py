@@ -7,35 +7,22 @@ one was copied to the revisions, from where readers take it until the new manife
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-import stat
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any, Self
-from uuid import uuid4
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Self
 
-import pyarrow.fs as pafs
-
-from calhard.errors import CalhardError, NightInProgress, PublishError
-from calhard.store import disk
+from calhard.errors import CalhardError, PublishError
 from calhard.store.claim import Claim, claimed
-from calhard.store.layout import Layout, is_night
-from calhard.store.place import BLOCK, FAULTS, RemotePath, sha256_of, size_of
+from calhard.store.layout import Layout
+from calhard.store.objects import OTHERWISE, clear, copy, upload
+from calhard.store.place import FAULTS, RemotePath
 from calhard.store.reader import MANIFEST, kept_revisions, published
 from calhard.store.remedies import NOTHING
+from calhard.store.staging import OPTION, owner_of, staging_root
 from calhard.store.writer import NightWriter
 from calhard.uri import told
 
 Target = Layout[RemotePath]
-AT_ONCE = 8
-"""Files that are on their way at a time."""
-COPIED_WHOLE = 5 * 2**30
-"""Bytes that S3 copies in one request; what is larger is read and put."""
-_OTHERWISE = "what was put reads back otherwise; run again, and look into the store if it stays so"
 
 
 class RemoteNightWriter(NightWriter):
@@ -55,7 +42,7 @@ class RemoteNightWriter(NightWriter):
         The store or the disk refuses. An earlier revision stays.
     """
 
-    option = "[calibration.hardening.storage] scratch"
+    option = OPTION
     claim: Claim
 
     def __init__(
@@ -70,10 +57,10 @@ class RemoteNightWriter(NightWriter):
         super().__enter__()
         try:
             with refused(self.target.out):
-                owner = _owner(self.layout)
+                owner = owner_of(self.layout)
                 held = claimed(self.target.lock, self.target.night, owner)
                 self.claim = self._stack.enter_context(held)
-                recover(self.target)
+                recover_objects(self.target)
         except BaseException:
             self._stack.close()
             raise
@@ -105,7 +92,7 @@ class RemoteNightWriter(NightWriter):
             place.write_bytes(manifest)
             if place.read_bytes() != manifest:
                 place.unlink(missing_ok=True)
-                raise OSError(_OTHERWISE)
+                raise OSError(OTHERWISE)
         except FAULTS as e:
             seen = self._seen(manifest)
             if seen is None:
@@ -122,13 +109,11 @@ class RemoteNightWriter(NightWriter):
         """Whether a reader sees this night; None where the store does not answer."""
         try:
             there = published(self.target.out, self.target.night)
-            return there is not None and there.manifest_sha256 == _sha256(manifest)
+            return (
+                there is not None and there.manifest_sha256 == hashlib.sha256(manifest).hexdigest()
+            )
         except CalhardError:
             return None
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 @contextmanager
@@ -144,102 +129,7 @@ def _refusal(place: RemotePath, error: BaseException, consequence: str) -> Publi
     return PublishError(f"{place}: {told(error)}; {consequence}")
 
 
-# --- the local side ---------------------------------------------------------------------------
-
-
-def staging_root(out: RemotePath, scratch: str | None) -> Path:
-    """Return the local folder of what is staged for a place on a store."""
-    base = _own_temporary() if scratch is None else Path(scratch).expanduser()
-    return base / f"calhard-{_sha256(out.identity.encode())[:16]}"
-
-
-def _own_temporary() -> Path:
-    """Make a folder that this user alone can enter; its name stays, so that a next try finds it."""
-    path = Path(tempfile.gettempdir()) / f"calhard-{os.getuid()}"
-    with suppress(FileExistsError):
-        path.mkdir(0o700)
-    found = path.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise PublishError(
-            f"{path}: is not a folder of this user alone; remove it, or name a folder: "
-            f'{RemoteNightWriter.option} = "/var/tmp/calhard"'
-        )
-    return path
-
-
-def _owner(layout: Layout[Path]) -> str:
-    """Return the name by which one staging folder claims a night; its lock must be held."""
-    path = layout.out / ".owners" / f"night={layout.night}"
-    with suppress(OSError, ValueError):
-        return _known(path.read_text("ascii"))
-    disk.make_folder(path.parent)
-    disk.write_bytes(path, uuid4().hex.encode())
-    return path.read_text("ascii")
-
-
-def _known(name: str) -> str:
-    if len(name) != 32 or not name.isalnum():
-        raise ValueError(name)
-    return name
-
-
-# --- the store's side -------------------------------------------------------------------------
-
-
-def upload(folder: Path, target: RemotePath, files: Sequence[Mapping[str, Any]]) -> None:
-    """Put files and read each back; ``files`` tells name and sha256 of each."""
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        tasks = [
-            pool.submit(_put, folder / file["name"], target / file["name"], file["sha256"])
-            for file in files
-        ]
-        try:
-            for task in tasks:
-                task.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def _put(source: Path, target: RemotePath, sha256: str) -> None:
-    with source.open("rb") as old, target.filesystem.open_output_stream(target.key) as new:
-        shutil.copyfileobj(old, new, BLOCK)
-    if size_of(target) != source.stat().st_size or sha256_of(target) != sha256:
-        raise OSError(f"{target}: {_OTHERWISE}")
-
-
-def copy(source: RemotePath, target: RemotePath) -> None:
-    """Copy a night within the store, its manifest last."""
-    there = source.objects()
-    for name in sorted(there, key=lambda n: (n == MANIFEST, n)):
-        _copy(source / name, target / name, there[name].size)
-    if {n: i.size for n, i in target.objects().items()} != {n: i.size for n, i in there.items()}:
-        raise OSError(f"{target}: {_OTHERWISE}")
-
-
-def _copy(source: RemotePath, target: RemotePath, size: int) -> None:
-    if size <= COPIED_WHOLE:
-        source.filesystem.copy_file(source.key, target.key)
-    else:
-        pafs.copy_files(
-            source.key,
-            target.key,
-            source_filesystem=source.filesystem,
-            destination_filesystem=target.filesystem,
-        )
-
-
-def clear(place: RemotePath) -> None:
-    """Remove a night, its manifest first, so that it never shows in part."""
-    there = place.objects()
-    if MANIFEST in there:
-        (place / MANIFEST).unlink(missing_ok=True)
-    if there:
-        with suppress(FileNotFoundError):
-            place.filesystem.delete_dir(place.key)
-
-
-def recover(target: Target) -> None:
+def recover_objects(target: Target) -> None:
     """Sweep what writers left that died: nights and revisions without a manifest."""
     there = target.published.objects()
     if there and MANIFEST not in there:
@@ -247,39 +137,3 @@ def recover(target: Target) -> None:
     kept = {f"rev={number}" for number in kept_revisions(target)}
     for name in sorted({n.partition("/")[0] for n in target.revisions.objects()} - kept):
         clear(target.revisions / name)
-
-
-def drop(target: Target) -> None:
-    """Remove a night and its revisions, the one that readers see last."""
-    recover(target)
-    there = (target.published / MANIFEST).is_file()
-    for number in kept_revisions(target):
-        clear(target.revision(number))
-    if there:
-        clear(target.published)
-
-
-def prune_remote(out: RemotePath, old: Sequence[str], consequence: str) -> None:
-    """Drop some nights, and what writers left that died."""
-    owner = uuid4().hex
-    with refused(out, consequence):
-        for night in old:
-            target: Target = Layout(out, night)
-            with claimed(target.lock, night, owner):
-                drop(target)
-        for night in _left_behind(out):
-            target = Layout(out, night)
-            with suppress(NightInProgress), claimed(target.lock, night, owner):
-                recover(target)
-
-
-def _left_behind(out: RemotePath) -> list[str]:
-    """Nights of which there are files without a manifest, or claims."""
-    found = {name.partition("/")[0] for name in (out / ".locks").objects()}
-    for folder, depth in (("nights", 1), ("revisions", 2)):
-        names = (out / folder).objects()
-        whole = {n.removesuffix(f"/{MANIFEST}") for n in names if n.endswith(f"/{MANIFEST}")}
-        places = {"/".join(name.split("/")[:depth]) for name in names}
-        found |= {place.partition("/")[0] for place in places - whole}
-    nights = (name.removeprefix("night=") for name in found)
-    return sorted(night for night in nights if is_night(night))

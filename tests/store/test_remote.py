@@ -16,7 +16,7 @@ from calhard.store.claim import Claim, claimed
 from calhard.store.layout import Layout
 from calhard.store.place import place_of
 from calhard.store.reader import NightReader
-from calhard.store.remote import staging_root
+from calhard.store.staging import staging_root
 from tests.faults.breaking import tree
 from tests.store.nights import NIGHT, REPORT, health, write
 
@@ -122,6 +122,19 @@ def test_files_that_a_new_revision_does_not_have_are_gone(bucket, out):
     write(out, force=True)
     assert f"{PLACE}/more.txt" not in bucket.tree()
     assert f"out/revisions/night={NIGHT}/rev=1/more.txt" in bucket.tree()
+
+
+def test_large_files_are_put_in_parts_and_copied_in_pieces(bucket, out, monkeypatch):
+    text = "0123456789abcde\n" * 700_000
+    with night_writer(out, NIGHT) as writer:
+        writer.write_text("large.txt", text)
+        writer.publish({})
+    assert sum("PUT" in line and line.endswith("large.txt") for line in bucket.gate.seen) > 1
+    monkeypatch.setattr("calhard.store.objects.COPIED_WHOLE", 2**20)
+    write(out, force=True)
+    kept = NightReader(Layout(place_of(out), NIGHT).revision(1))
+    assert kept.verify() == []
+    assert kept.text("large.txt") == text
 
 
 def test_what_reads_back_otherwise_is_not_published(bucket, out):

@@ -77,8 +77,8 @@ def whole(out):
 
 
 @pytest.mark.parametrize(
-    ("how", "sticky"),
-    [(DOWN, True), (FAILS, False), (DENIED, False)],
+    ("how", "sticky", "stride"),
+    [(DOWN, True, 1), (FAILS, False, 2), (DENIED, False, 3)],
     ids=["down", "fails", "denied"],
 )
 def test_whatever_put_is_refused_no_night_or_the_whole_one_is_there_and_a_rerun_completes(
@@ -122,7 +122,7 @@ def test_whatever_put_of_a_new_revision_is_refused_the_old_night_or_the_new_one_
     place = old("whole")
     count = changes(bucket, lambda: write(place, models=SECOND, force=True))
     assert count > 12
-    steps, told = range(first, count, 2), 0
+    steps, told = range(first, count, 3), 0
     for step in steps:
         out, error = old(f"{step}"), None
         with refusing(bucket, how, step, sticky=sticky):
