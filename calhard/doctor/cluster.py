@@ -15,9 +15,13 @@ from calhard.engines.on_ray.joined import check_ray
 from calhard.errors import CalhardError, ConfigError
 from calhard.submit.dashboard import HOW_TO_NAME_ONE, Dashboard, is_loopback, token
 
+LOOK = (
+    "look at ray status on its head; one that listens on its own machine alone is joined there "
+    "with RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0, for Ray takes 127.0.0.1 for the machine's address"
+)
 INSTALL = "pip install 'calhard[ray]'"
 PROBE = "calhard.doctor.probe"
-ANSWER_SECONDS = 180
+ANSWER_SECONDS = 120
 """A cluster's workers may have an environment to set up."""
 
 
@@ -77,7 +81,7 @@ def joining(address: str) -> Iterator[Finding]:
         )
     except subprocess.TimeoutExpired:
         told = f"{address}: joining it takes more than {ANSWER_SECONDS} s"
-        yield wrong("cluster", told, "look at ray status on its head")
+        yield wrong("cluster", told, LOOK)
         return
     lines = done.stdout.strip().splitlines()
     if done.returncode == 0 and lines:
@@ -87,7 +91,7 @@ def joining(address: str) -> Iterator[Finding]:
         yield _refused("cluster", lines[-1])
     else:
         last = (done.stderr.strip().splitlines() or ["without a word"])[-1]
-        yield wrong("cluster", f"{address}: Ray gave up ({last})", "look at ray status on its head")
+        yield wrong("cluster", f"{address}: Ray gave up ({last})", LOOK)
 
 
 def _refused(name: str, message: str) -> Finding:

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PYTHON = Path(sys.executable)
+ROOT = Path(__file__).parents[2]
+PATHS = os.pathsep.join([str(ROOT), str(ROOT / "kernels")])
+"""Where this calhard is found."""
 PORTS = range(20_100, 29_900)
 """Ray's workers use 10002 to 19999; other tests' servers ask the system for a port."""
 
@@ -30,7 +33,11 @@ class Cluster:
     def environment(self):
         """What a command needs to speak to it."""
         env = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
-        return env | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.token)}
+        return env | {
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": str(self.token),
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # else Ray makes 127.0.0.1 another address
+        }
 
 
 def free_ports(count):
@@ -55,12 +62,13 @@ def running(folder):
     names += ("ray-client-server-port", "dashboard-agent-listen-port", "metrics-export-port")
     names += ("runtime-env-agent-port", "dashboard-agent-grpc-port")
     ports = dict(zip(names, free_ports(len(names)), strict=True))
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "PYTHONPATH"))}
+    env = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
     env |= {
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token),
         "RAY_USAGE_STATS_ENABLED": "0",
+        "PYTHONPATH": PATHS,
         "PATH": f"{PYTHON.parent}{os.pathsep}{os.environ['PATH']}",
     }
     command = [

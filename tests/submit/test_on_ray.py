@@ -20,7 +20,8 @@ pytest.importorskip("ray", reason="Ray is not installed: pip install 'calhard[ra
 from calhard.submit.dashboard import Dashboard
 from calhard.submit.jobs import Jobs, NightRuns
 from calhard.submit.order import Order
-from tests.submit.cluster import running
+from calhard.submit.wheel import own_wheel
+from tests.submit.cluster import PATHS, running
 
 pytestmark = [
     pytest.mark.slow,
@@ -29,8 +30,6 @@ pytestmark = [
         reason="Ray installs wheels with pip, and this environment has none",
     ),
 ]
-ROOT = Path(__file__).parents[2]
-PATHS = f"{ROOT}:{ROOT / 'kernels'}"
 SPEC = FleetSpec(models=8, classes=2, days=36, cadence="daily", broken=0.5, seed=3)
 """A fleet with confirmed findings."""
 
@@ -211,6 +210,16 @@ def test_only_an_audits_exit_codes_are_passed_on(jobs):
         assert "".join(ours) == "begun\n", command
         assert "Running entrypoint" in "".join(rays)
         assert (ended.told is None) if told is None else (told in ended.told)
+
+
+def test_a_job_runs_the_calhard_that_was_sent(jobs, tmp_path):
+    name = jobs.client.submit_job(
+        entrypoint="python -c 'import calhard, calhard_kernels as k; print(k.__file__)'",
+        runtime_env={"py_modules": [str(own_wheel(tmp_path))]},
+    )
+    ours, rays = [], []
+    assert jobs.follow(name, ours.append, rays.append).code == 0, "".join(rays)
+    assert "/runtime_resources/py_modules_files/" in "".join(ours)
 
 
 def test_a_cluster_lets_nobody_in_without_its_token(cluster, monkeypatch, tmp_path):
