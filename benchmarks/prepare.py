@@ -1,10 +1,11 @@
 """``calhard prepare`` against a plain read and write of the same columns, and its memory.
 
-    python -m benchmarks.prepare [--rows 4000000] [--folder DIR]
+    python -m benchmarks.prepare [--rows 2000000] [--folder DIR]
 
 A history in order of time, a file a day, becomes one in order of its models. CPU time of one core
-unless a line says otherwise, alternatives interleaved in one process, medians of the rounds. Writes
-``benchmarks/results/prepare.json``.
+unless a line says otherwise, alternatives interleaved in one process, medians of the rounds. Times
+of the wall are worth something only where ``load_before_and_after`` is below the number of cores.
+Writes ``benchmarks/results/prepare.json``.
 """
 
 from __future__ import annotations
@@ -184,20 +185,21 @@ def child(history: Path, out: Path, workers: int) -> None:
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--rows", type=int, default=4_000_000)
+    parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--folder", type=Path, help="where to write; a temporary one by default")
     parser.add_argument("--child", nargs=3, metavar=("HISTORY", "OUT", "WORKERS"))
     options = parser.parse_args()
     if options.child:
         child(Path(options.child[0]), Path(options.child[1]), int(options.child[2]))
         return
-    lines = []
+    lines, load = [], [round(os.getloadavg()[1], 1)]
     for part in (speed, memory):
         with tempfile.TemporaryDirectory(dir=options.folder) as folder:
             for line in part(Path(folder), options.rows):
                 lines.append(asdict(line) | {"holds": line.holds})
                 print(f"{line.what}, {line.setting}: {line.value:,.4g} {line.unit}")
-    print(f"written to {write('prepare', lines)}")
+    load.append(round(os.getloadavg()[1], 1))
+    print(f"written to {write('prepare', {'load_before_and_after': load, 'lines': lines})}")
 
 
 if __name__ == "__main__":
