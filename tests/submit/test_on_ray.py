@@ -141,6 +141,11 @@ def test_ctrl_c_stops_the_job_where_that_is_asked_for(cluster, jobs, history, tm
     name = interrupted(cluster, history, tmp_path, "--fleet", "left behind", "--stop-on-interrupt")
     assert jobs.client.get_job_status(name) == "STOPPED"
     assert not (tmp_path / "nights" / "nights").exists()
+    words = (str(history), "--out", "nights", "--fleet", "left behind", "--quiet")
+    done = submit(cluster, *words, folder=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert jobs.client.get_job_status(f"{name}-2") == "FAILED"  # to Ray, for it ended with 1
+    assert (tmp_path / "nights" / "nights").is_dir()
 
 
 def interrupted(cluster, history, folder, *words):
