@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from calhard.errors import CalhardError
+from calhard.errors import CalhardError, ConfigError
 from calhard.pipeline.run import night_of
 from calhard.plan import AuditPlan
 
@@ -67,9 +67,17 @@ class Order:
 
         Raises
         ------
+        ConfigError
+            Nights in a bucket are staged in a folder that no two nodes would share.
         CalhardError
             The plan as it is written would not give the same night.
         """
+        scratch = self.plan.storage.scratch
+        if "://" in self.out and (scratch is None or not Path(scratch).is_absolute()):
+            raise ConfigError(
+                f"storage.scratch: found {scratch!r}; on a cluster nights for {self.out} are "
+                'staged in a folder that every node sees, such as "/shared/calhard"'
+            )
         text = public(self.plan).to_toml()
         if AuditPlan.from_text(text).sha256() != self.plan.sha256():
             raise CalhardError("the configuration cannot be written down as it is in force")

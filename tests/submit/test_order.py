@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calhard.cli.audit import command as audit
-from calhard.errors import InputError
+from calhard.errors import ConfigError, InputError
 from calhard.plan import AuditPlan
 from calhard.simulate import FleetSpec, write_fleet
 from calhard.submit.order import Order
@@ -100,6 +100,17 @@ def test_who_is_told_stays_here_with_its_secrets(tmp_path, monkeypatch):
     assert "hooks" not in sent
     assert "WEBHOOK" not in sent
     assert AuditPlan.from_text(sent).sha256() == plan.sha256()
+
+
+@pytest.mark.parametrize("scratch", ["", 'scratch = "here"'])
+def test_nights_in_a_bucket_need_a_folder_that_all_nodes_share(scratch, tmp_path):
+    plan = AuditPlan.from_text(f"[calibration.hardening.storage]\n{scratch}\n")
+    with pytest.raises(ConfigError, match="a folder that every node sees"):
+        order(plan, out="s3://bucket/nights").pack(tmp_path)
+    shared = AuditPlan.from_text('[calibration.hardening.storage]\nscratch = "/shared/calhard"\n')
+    order(shared, out="s3://bucket/nights").pack(tmp_path)
+    assert 'scratch = "/shared/calhard"' in (tmp_path / "calhard.toml").read_text()
+    order(plan, out="/shared/nights").pack(tmp_path)
 
 
 def test_places_mean_the_same_everywhere(tmp_path, monkeypatch):
