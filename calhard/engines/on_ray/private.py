@@ -35,7 +35,9 @@ FORGOTTEN = ("RAY_ADDRESS", "RAY_AUTH_TOKEN", "RAY_JOB_CONFIG_JSON_ENV_VAR")
 
 
 @contextmanager
-def private_ray(cpus: int, gpus: float | None = None, *, debug: bool = False) -> Iterator[None]:
+def private_ray(
+    cpus: int, gpus: float | None = None, *, store_bytes: int = STORE_BYTES, debug: bool = False
+) -> Iterator[None]:
     """Run a Ray, and be joined to it; it ends with the block, or with the process.
 
     Ray counts the cards of the machine itself unless it is told how many there are.
@@ -59,7 +61,7 @@ def private_ray(cpus: int, gpus: float | None = None, *, debug: bool = False) ->
                     num_cpus=cpus,
                     num_gpus=gpus,
                     include_dashboard=False,
-                    object_store_memory=STORE_BYTES,
+                    object_store_memory=store_bytes,
                     log_to_driver=debug,
                     logging_level="INFO" if debug else "CRITICAL",
                     _temp_dir=str(folder / "r"),
