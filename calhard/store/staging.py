@@ -33,7 +33,7 @@ def _own_temporary() -> Path:
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise PublishError(
             f"{path}: is not a folder of this user alone; remove it, or name a folder: "
-            f'{OPTION} = "/var/tmp/calhard"'
+            f'{OPTION} = "/scratch/calhard"'
         )
     return path
 

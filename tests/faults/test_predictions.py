@@ -128,7 +128,7 @@ def test_refused_rows_are_counted_with_place_and_remedy_and_change_no_byte(log, 
     ("column", "values", "counted"),
     [
         ("score", [np.nan, np.inf, -np.inf, -5e-324, 1 + 2**-52], "score_range_violations"),
-        ("label", [np.nan, np.inf, -1.0, 1.5, -5e-324], None),
+        ("label", [np.nan, np.inf, -1.0, 1.5, -5e-324], "label_range_violations"),
         ("label", [None] * 5, "unlabelled_rows"),
         ("score", [None] * 5, None),
     ],

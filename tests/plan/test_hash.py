@@ -92,7 +92,7 @@ def test_no_setting_was_forgotten_above():
         "[calibration.hardening.alerts]\ncooldown_seconds = 1",
         '[calibration.hardening.routes.ops]\nurl = "https://x"',
         '[calibration.hardening.mlflow]\nuri = "https://x"',
-        '[calibration.hardening.storage]\nscratch = "/var/tmp/calhard"',
+        '[calibration.hardening.storage]\nscratch = "/scratch/calhard"',
     ],
 )
 def test_who_is_told_and_where_a_night_is_staged_does_not_change_the_hash(text):
