@@ -128,15 +128,6 @@ def test_a_full_disk_behind_stdout_is_one_message_and_4(spawn, nights, command):
     assert ended.err == "calhard: No space left on device\n"
 
 
-@pytest.fixture
-def control_c():
-    """Let Ctrl-C interrupt, also where the tests were started in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("control_c")
 def test_control_c_ends_an_audit_with_130_and_nothing_published(
     run, healthy, tmp_path, monkeypatch
 ):
