@@ -15,15 +15,15 @@ from pydantic import (
     BeforeValidator,
     Field,
     PlainSerializer,
-    ValidationInfo,
     model_validator,
 )
 
 from calhard.plan.bounds import BOUNDS, MetricSpec, Override, Thresholds, impossible_bounds
 from calhard.plan.globs import matched
 from calhard.plan.measuring import Measure
+from calhard.plan.publishing import Mlflow, sealed_here
 from calhard.plan.rules import Broken, refuse
-from calhard.plan.secret import masked, sealed
+from calhard.plan.secret import masked
 from calhard.plan.sections import Alerts, Regression, Section, Slos, Storage, Windows
 from calhard.schema import (
     BUILTIN_METRICS,
@@ -48,11 +48,7 @@ def _declarable(name: str) -> str:
     return name
 
 
-def _sealed(value: Any, info: ValidationInfo) -> Any:
-    return sealed(value, (info.context or {}).get("folder"))
-
-
-Sealed = Annotated[dict[str, Any], BeforeValidator(_sealed), PlainSerializer(masked)]
+Sealed = Annotated[dict[str, Any], BeforeValidator(sealed_here), PlainSerializer(masked)]
 MetricName = Annotated[str, AfterValidator(_declarable)]
 Name = Annotated[str, Field(min_length=1)]
 
@@ -101,7 +97,7 @@ class AuditPlan(Section):
     )
     measure: Measure = Measure()
     storage: Storage = Storage()
-    mlflow: Sealed = Field({}, description="where nights are published")
+    mlflow: Mlflow = Mlflow()
     routes: Sealed = Field({}, description="whom alerts reach")
 
     @model_validator(mode="after")

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from calhard.plan import AuditPlan, MetricSpec, Override, Window
 from calhard.plan.measuring import Measure
+from calhard.plan.publishing import Mlflow
 from calhard.plan.secret import MASK
 from calhard.plan.sections import Alerts, Regression, Slos, Storage, Windows
 from calhard.schema import HEADS
@@ -122,6 +123,8 @@ plans = st.builds(
         extras=st.permutations(["smooth_ece", "ecce", "spiegelhalter"]).map(tuple),
     ),
     storage=st.builds(Storage, keep=st.sampled_from(["all", "flagged"]), coverage_bound=SHARES),
-    mlflow=st.dictionaries(TEXTS, TEXTS | st.integers(-9, 9) | st.booleans(), max_size=2),
+    mlflow=st.builds(
+        Mlflow, uri=st.none() | TEXTS, experiment=st.none() | TEXTS, retries=st.integers(0, 10)
+    ),
     routes=st.dictionaries(TEXTS, st.dictionaries(TEXTS, st.lists(TEXTS)), max_size=2),
 )

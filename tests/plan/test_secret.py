@@ -29,10 +29,10 @@ def file(tmp_path, monkeypatch):
 
 def test_a_secret_is_revealed_on_demand_alone(file):
     plan = AuditPlan.from_toml(file)
-    assert plan.mlflow["token"].reveal() == f"Bearer {VALUE}"
+    assert plan.mlflow.token.reveal() == f"Bearer {VALUE}"
     assert plan.routes["ops"]["urls"][0].reveal() == f"https://hooks/{VALUE}"
     assert plan.routes["ops"]["urls"][1]["inner"].reveal() == VALUE
-    assert plan.mlflow["uri"] == "http://mlflow"
+    assert plan.mlflow.uri == "http://mlflow"
 
 
 def test_no_way_of_printing_a_plan_shows_a_secret(file):
@@ -59,7 +59,7 @@ def test_no_way_of_printing_a_plan_shows_a_secret(file):
 def test_a_pickled_plan_reveals_its_secrets_where_they_can_be_read(file):
     again = pickle.loads(pickle.dumps(AuditPlan.from_toml(file)))
     assert again == AuditPlan.from_toml(file)
-    assert again.mlflow["token"].reveal() == f"Bearer {VALUE}"
+    assert again.mlflow.token.reveal() == f"Bearer {VALUE}"
 
 
 def test_errors_about_a_table_of_secrets_do_not_repeat_what_stands_there(tmp_path, monkeypatch):
