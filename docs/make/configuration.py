@@ -9,7 +9,19 @@ from calhard.plan import AuditPlan
 from calhard.plan.write import toml_key, toml_value
 
 TABLE = "calibration.hardening"
-SECTIONS = ("slos", "windows", "regression", "measure", "storage", "alerts")
+SECTIONS = (
+    "slos",
+    "windows",
+    "regression",
+    "measure",
+    "storage",
+    "alerts",
+    "mlflow",
+    "mlflow.source",
+    "mlflow.registry",
+)
+INNER = {"mlflow.source": "Logged"}
+"""Sections whose model has another name than they have."""
 NAMES = {"integer": "integer", "number": "number", "string": "text", "boolean": "true or false"}
 LIMITS = {
     "minimum": "≥",
@@ -18,14 +30,13 @@ LIMITS = {
     "exclusiveMaximum": "<",
 }
 DURATION = 'duration such as `"28d"`'
-DURATIONS = ("windows.night", "windows.horizon", "windows.clock_skew")
+DURATIONS = ("windows.night", "windows.horizon", "windows.clock_skew", "storage.task_timeout")
 """Durations that no schema tells from a text or a number of samples."""
 OVERRIDDEN = "in place of the key of this name above, for what matches"
 MORE = {
     "metrics.NAME.direction": "which way is worse",
     "automated_response": "this version plans none",
     "alerts": "this version alerts nobody",
-    "mlflow": "read, but this version publishes to no MLflow",
     "routes": "read, but this version alerts nobody",
 }
 """What descriptions leave out."""
@@ -37,13 +48,19 @@ def configuration() -> str:
     hardening = schema["properties"]["calibration"]["properties"]["hardening"]
     definitions = schema["$defs"]
     parts = [_section("", f"`[{TABLE}]`", hardening["properties"])]
-    inner = [(name, f"[{TABLE}.{name}]", name.capitalize()) for name in SECTIONS]
+    inner = [(name, f"[{TABLE}.{name}]", _model(name)) for name in SECTIONS]
     inner.append(("metrics.NAME", f"[{TABLE}.metrics.NAME]", "MetricSpec"))
     inner.append(("overrides", f"[[{TABLE}.overrides]]", "Override"))
     for name, title, key in inner:
         told = _joined(_sentence(definitions[key]), MORE.get(name))
-        parts.append(_section(name, f"`{title}`: {told}", definitions[key]["properties"]))
+        parts.append(_section(name, f"`{title}`: {told}", definitions[key].get("properties", {})))
     return "\n".join(parts)
+
+
+def _model(section: str) -> str:
+    """The name of a section's model: the last part, capitalized."""
+    name = section.rpartition(".")[2]
+    return INNER.get(section, name.capitalize())
 
 
 def _sentence(model: Mapping[str, Any]) -> str:
@@ -52,7 +69,13 @@ def _sentence(model: Mapping[str, Any]) -> str:
 
 
 def _section(name: str, title: str, properties: Mapping[str, Any]) -> str:
-    rows = [_row(name, key, spec) for key, spec in properties.items() if key not in SECTIONS]
+    rows = [
+        _row(name, key, spec)
+        for key, spec in properties.items()
+        if f"{name}.{key}".lstrip(".") not in SECTIONS
+    ]
+    if not rows:
+        return f"### {title}\n"
     head = ["| key | type | default | limits | |", "|---|---|---|---|---|"]
     return "\n".join([f"### {title}", "", *head, *rows, ""])
 

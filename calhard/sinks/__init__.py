@@ -1,0 +1,1 @@
+"""Where a published night is sent to."""

@@ -1,0 +1,251 @@
+"""An MLflow server as calhard speaks to it: bounded waits, and errors that a person can act on."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit, urlunsplit
+
+from calhard.errors import CalhardError, ConfigError
+from calhard.plan.publishing import Mlflow
+from calhard.sinks.mlflow.errors import FOREIGN, OLD, TRANSIENT, Fault, MlflowFailed, fault_of
+from calhard.sinks.mlflow.identity import NOBODY, Identity, asking, revealed, take_over, taken_apart
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+OLDEST = (3, 12)
+"""Older servers hand out files and runs to anybody (CVE-2025-14279, CVE-2026-2614)."""
+WEB = ("http", "https")
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+PAUSES = (0.5, 1.0, 2.0)
+"""Seconds before a request is tried again; the last one counts for all later ones."""
+PATIENCE = 60.0
+"""Seconds that failures may cost in all; after that nothing is tried again."""
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # `Server` tries again, within bounds of its own
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+@dataclass(slots=True)
+class Server:
+    """An MLflow server or database that answered.
+
+    Parameters
+    ----------
+    client : MLflow's client; each call of it is tried again where that may help, and raises
+        `MlflowFailed` else
+    version : of the server
+    shown : its address, without credentials
+    """
+
+    uri: str
+    shown: str
+    settings: Mlflow
+    identity: Identity = field(repr=False)
+    version: str = ""
+    lost: float = 0.0
+    """Seconds that failures have cost."""
+    _client: Any = field(default=None, repr=False)
+
+    @property
+    def client(self) -> MlflowClient:
+        """MLflow's client, with this server's bounds around every call."""
+        return cast("MlflowClient", _Guarded(self, self._client))
+
+    @property
+    def is_web(self) -> bool:
+        """Whether it is a server, not a database."""
+        return self.uri.startswith(WEB)
+
+    def call(self, doing: str, act: Callable[[], Any], *, again: bool = True) -> Any:
+        """Return what a request gives.
+
+        Parameters
+        ----------
+        doing : what a message calls it, such as ``search_runs``
+        again : whether it may be tried again
+
+        Raises
+        ------
+        MlflowFailed
+            It failed, as often as was tried; the message names server, failure and remedy.
+        """
+        most = 1 + (self.settings.retries if again else 0)
+        for tried in range(most):
+            began = time.monotonic()
+            try:
+                with asking(self.identity):
+                    return act()
+            except CalhardError:
+                raise
+            except Exception as e:  # noqa: BLE001  # whatever a client meets that strangers answer
+                failed, cause = self._failed(e, doing), e
+            pause = PAUSES[min(tried, len(PAUSES) - 1)]
+            self.lost += time.monotonic() - began
+            is_last = tried + 1 == most or self.lost + pause > PATIENCE
+            if is_last or failed.code not in TRANSIENT:
+                raise failed from cause
+            self.lost += pause
+            time.sleep(pause)
+        raise AssertionError("the last try ends the loop")
+
+    def _failed(self, error: Exception, doing: str) -> MlflowFailed:
+        fault = fault_of(error, self.identity.secrets)
+        return MlflowFailed(fault.told(self.shown, doing), fault.code)
+
+
+class _Guarded:
+    """A client whose every method is called by `Server.call`."""
+
+    def __init__(self, server: Server, client: Any) -> None:
+        self._server, self._client = server, client
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+        if not callable(method):
+            return method
+
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            return self._server.call(name, lambda: method(*args, **kwargs))
+
+        return guarded
+
+
+def connect(
+    settings: Mlflow, *, uri: str | None = None, identity: Identity | None = None
+) -> Server:
+    """Return a server that answers and is new enough.
+
+    Time-outs are variables of the process (MLflow knows no others), and set for it.
+
+    Parameters
+    ----------
+    uri : wins over the settings'
+    identity : who asks, if not whom the settings name
+
+    Raises
+    ------
+    ConfigError
+        No address is given or it is none of MLflow's, or MLflow is not installed.
+    MlflowFailed
+        Nothing answers there, what answers is no MLflow, or one that is too old.
+    """
+    given = revealed(uri or settings.uri)
+    if not given:
+        raise ConfigError("no MLflow server is named; give --mlflow-uri, or [mlflow] uri")
+    check_address(given)
+    address, inside = taken_apart(given) if given.startswith(WEB) else (given, NOBODY)
+    _quiet(settings.timeout_seconds)
+    check_mlflow()
+    take_over()
+    who = identity or Identity.of(settings.username, settings.password, settings.token)
+    who = who if who.is_named else inside
+    server = Server(address.rstrip("/"), shown(address), settings, who)
+    server.version = _version(server)
+    server._client = server.call("", lambda: _open(server.uri))
+    return server
+
+
+def check_mlflow() -> None:
+    """Refuse to go on without MLflow.
+
+    Raises
+    ------
+    ConfigError
+        It is not installed, or too old.
+    """
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        import mlflow.tracking  # noqa: F401
+
+        here = version("mlflow")
+    except (ImportError, PackageNotFoundError) as e:
+        raise ConfigError("MLflow is not installed; pip install 'calhard[mlflow]'") from e
+    if numbers(here) < OLDEST:
+        least = ".".join(map(str, OLDEST))
+        raise ConfigError(f"MLflow {here} is too old; pip install -U 'mlflow>={least}'")
+
+
+def check_address(uri: str) -> None:
+    """Refuse what is no address of a tracking server or of its database.
+
+    Raises
+    ------
+    ConfigError
+        It is something else; the message says what to write.
+    """
+    scheme = uri.partition(":")[0].partition("+")[0]
+    if "://" in uri and scheme in (*WEB, *DATABASES):
+        return
+    example = "write http://HOST:PORT, https://HOST or sqlite:////ABSOLUTE/PATH/mlflow.db"
+    if "://" not in uri or scheme == "file":
+        raise ConfigError(
+            f"{shown(uri)}: is no MLflow server (folders are none any more); {example}"
+        )
+    raise ConfigError(f"{shown(uri)}: is no address of an MLflow server; {example}")
+
+
+def shown(uri: str) -> str:
+    """Return an address without the credentials that may stand in it."""
+    parts = urlsplit(uri)
+    if not parts.scheme or "@" not in parts.netloc:
+        return uri.partition("?")[0]
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """Return the numbers that a version begins with: (3, 17, 2) of 3.17.2rc0."""
+    found = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(int(part) for part in found[0].split(".")) if found else ()
+
+
+def _quiet(timeout_seconds: float) -> None:
+    """Keep MLflow from talking, from telling others, and from waiting for long."""
+    if "mlflow" not in sys.modules:
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "CRITICAL")
+    os.environ.update(QUIET)
+    os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(math.ceil(timeout_seconds))
+
+
+def _version(server: Server) -> str:
+    """Return the version of a server that answers and is new enough."""
+    if not server.is_web:
+        from mlflow.version import VERSION
+
+        return str(VERSION)
+    told = str(server.call("", lambda: _asked(server.uri))).strip()
+    if not re.fullmatch(r"\d+\.\d+[\w.+-]*", told):
+        raise MlflowFailed(Fault(FOREIGN).told(server.shown, ""), FOREIGN)
+    if numbers(told) < OLDEST:
+        least = ".".join(map(str, OLDEST))
+        message = f"MLflow at {server.shown}: version {told} is too old; calhard needs {least}"
+        raise MlflowFailed(f"{message} or newer: upgrade the server", OLD)
+    return told
+
+
+def _asked(uri: str) -> str:
+    """What the server says of its version."""
+    from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request
+
+    answer = http_request(get_default_host_creds(uri), "/version", "GET")  # type: ignore[no-untyped-call]  # as MLflow has it
+    answer.raise_for_status()
+    return str(answer.text)
+
+
+def _open(uri: str) -> Any:
+    from mlflow.tracking import MlflowClient
+
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
