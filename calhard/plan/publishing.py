@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BeforeValidator, Field, PlainSerializer, ValidationInfo, WithJsonSchema
+from pydantic import Field
 
 from calhard.plan.logged import Logged
 from calhard.plan.registry import Registry
-from calhard.plan.secret import Secret, masked, sealed
+from calhard.plan.sealing import Text
+from calhard.plan.sealing import sealed_here as sealed_here  # noqa: PLC0414  # where others look for it
 from calhard.plan.sections import Positive, Section
-
-
-def sealed_here(value: Any, info: ValidationInfo) -> Any:
-    """Seal the secrets that a value refers to; files are looked up beside the configuration."""
-    return sealed(value, (info.context or {}).get("folder"))
-
-
-Text = Annotated[
-    str | Secret,
-    BeforeValidator(sealed_here),
-    PlainSerializer(masked),
-    WithJsonSchema({"type": "string", "minLength": 1}),
-]
-"""A text that may refer to a secret."""
 
 
 class Mlflow(Section):
