@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from calhard.findings.columns import words
 from calhard.judge.evidence import CANDIDATE
 from calhard.judge.status import CAUSES
 from calhard.pipeline.fleet import JudgedFleet
+from calhard.pipeline.levels import Levels
 from calhard.report.exhibits import P_BINS
 from calhard.store import NightWriter
 
@@ -33,6 +35,8 @@ class NightEvidence:
         Largest p at which an SLO test is confirmed.
     p_values : int64, shape (P_BINS,), by metric
         Histogram of the level head's raw p.
+    levels : Levels, by metric
+        The night's values of the series that are ok, the week's where no SLO asks for the night's.
     stopped : models
         Expected ones of which no series has a value in its analysis window or any verdict.
     """
@@ -42,6 +46,7 @@ class NightEvidence:
     causes: NDArray[np.int64]
     slo_threshold: float
     p_values: Mapping[str, NDArray[np.int64]]
+    levels: Mapping[str, Levels]
     stopped: frozenset[str]
 
     def flagged(self) -> list[tuple[str, str]]:
@@ -60,6 +65,7 @@ def write_evidence(fleet: JudgedFleet, writer: NightWriter) -> NightEvidence:
     candidates, groups = [CANDIDATE.empty_table()], []
     causes = np.zeros(len(CAUSES) + 1, np.int64)
     p_values = {name: np.zeros(P_BINS, np.int64) for name in fleet.ruling.metrics}
+    levels = {name: Levels() for name in fleet.ruling.metrics}
     expected = set(fleet.ruling.plan.expected_models)
     known, heard = set[str](), set[str]()
     with writer.table("evidence") as sink:
@@ -70,7 +76,7 @@ def write_evidence(fleet: JudgedFleet, writer: NightWriter) -> NightEvidence:
                 candidates.append(batch.candidates)
             groups.append(batch.groups)
             causes += np.bincount(batch.causes + 1, minlength=len(causes))
-            _count_p_values(batch.table, p_values)
+            _count(batch.table, p_values, levels)
             if expected:
                 known |= expected.intersection(batch.groups["model_id"].to_pylist())
                 heard |= _heard(batch.table)
@@ -80,6 +86,7 @@ def write_evidence(fleet: JudgedFleet, writer: NightWriter) -> NightEvidence:
         causes,
         verdict.slo_threshold,
         p_values,
+        levels,
         frozenset(known - heard),
     )
 
@@ -90,11 +97,16 @@ def _heard(table: pa.Table) -> set[str]:
     return set(table["model_id"].filter(pa.array(told)).unique().to_pylist())
 
 
-def _count_p_values(table: pa.Table, counts: Mapping[str, NDArray[np.int64]]) -> None:
-    """Add the level head's p of each series to its metric's histogram."""
-    p = table["p_level"].to_numpy()
+def _count(
+    table: pa.Table, p_values: Mapping[str, NDArray[np.int64]], levels: Mapping[str, Levels]
+) -> None:
+    """Add the level head's p of each series, and its value where it is ok, to its metric's."""
+    p, night, week = (table[n].to_numpy() for n in ("p_level", "night_value", "analysis_mean"))
     metric = table["metric"].combine_chunks().dictionary_encode()
     place, known = metric.indices.to_numpy(), np.isfinite(p)
+    value = np.where(np.isfinite(night), night, week)
+    sound = pc.equal(table["status"], "ok").to_numpy()
     for code, name in enumerate(metric.dictionary.to_pylist()):
         bins = np.minimum((p[known & (place == code)] * P_BINS).astype(np.int64), P_BINS - 1)
-        counts[name] += np.bincount(bins, minlength=P_BINS)
+        p_values[name] += np.bincount(bins, minlength=P_BINS)
+        levels[name].add(value[sound & (place == code)])

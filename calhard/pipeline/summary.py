@@ -14,6 +14,7 @@ from calhard.assess.windows import CADENCES, Clock
 from calhard.findings import compliance, fleet_health
 from calhard.history import RowAccount
 from calhard.pipeline.coverage import Coverage
+from calhard.pipeline.evidence import NightEvidence
 from calhard.pipeline.fleet import JudgedFleet
 from calhard.report import verdict_sentence
 from calhard.schema import HEADS, STATUSES
@@ -57,6 +58,7 @@ def summarise(
         "health": _tally(tables["health"]["health"]),
         "severity": _tally(tables["incidents"]["severity"]),
         "lambda": inflation,
+        "metrics": _metrics(coverage.evidence),
         "reasons": list(state.reasons),
         "healthy": state.healthy,
         "plan_sha256": plan.sha256(),
@@ -108,6 +110,19 @@ def _compliance(health: pa.Table, plan: AuditPlan) -> dict[str, float | None]:
     met = compliance(health, plan.slos.compliance_goal)
     names = ("rate", "goal", "budget_left", "nights", "violated")
     return {name: getattr(met, name) for name in names}
+
+
+def _metrics(evidence: NightEvidence) -> dict[str, dict[str, Any]]:
+    """Each metric over the fleet: what half and nine tenths of the series stay below, p-values."""
+    return {
+        name: {
+            "series": levels.total,
+            "median": levels.quantile(0.5),
+            "p90": levels.quantile(0.9),
+            "p_values": evidence.p_values[name].tolist(),
+        }
+        for name, levels in evidence.levels.items()
+    }
 
 
 def _tally(words: pa.ChunkedArray) -> dict[str, int]:
