@@ -26,7 +26,7 @@ CORE = (
     "errors",
     "_version",
 )
-EDGES = ("history", "measure", "prepare", "store", "engines", "simulate", "uri")
+EDGES = ("history", "measure", "prepare", "store", "engines", "simulate", "uri", "registry")
 WIRING = ("pipeline", "cli", "api", "demo", "submit", "doctor")
 OPTIONAL = ("ray", "mlflow", "cupy")
 

@@ -1,0 +1,123 @@
+"""Verdicts on model versions, as tags that a registry can be searched by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from calhard.registry.catalogue import VERDICT, Version, read_verdicts
+from calhard.registry.snapshot import Snapshot
+from calhard.registry.verdicts import VERDICTS, worst
+from calhard.sinks.mlflow.errors import DENIED, FORBIDDEN, MISSING, MlflowFailed
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+NIGHT, RUN, FLEET = "calhard.verdict_night", "calhard.run", "calhard.fleet"
+REFUSALS = 5
+"""After so many refusals, and nothing that was allowed, nothing more is tried."""
+
+
+@dataclass(slots=True)
+class Tagging:
+    """What became of a night's tags."""
+
+    versions: int = 0
+    """Versions whose verdict is written."""
+    tags: int = 0
+    waiting: int = 0
+    """Versions whose turn comes with the next night."""
+    refused: int = 0
+    gone: int = 0
+    """Versions that were deleted meanwhile."""
+
+    def told(self, shown: str) -> list[str]:
+        """Return what a person must know, a line at most for each reason."""
+        lines = []
+        if self.refused:
+            lines.append(
+                f"registry at {shown}: no verdict was written to {_models(self.refused)}: this "
+                "account may only read; give it EDIT, or set [mlflow.registry] verdicts = false"
+            )
+        if self.waiting:
+            lines.append(
+                f"registry at {shown}: {_models(self.waiting)} get their verdict with the next "
+                "night; [mlflow.registry] max_tags bounds the tags written for one"
+            )
+        return lines
+
+
+def _models(number: int) -> str:
+    return "1 model version" if number == 1 else f"{number:,} model versions"
+
+
+def verdicts_of(snapshot: Snapshot) -> dict[Version, str]:
+    """Return the verdict on every version that is in service."""
+    found: dict[Version, list[str]] = {}
+    for row in snapshot.rows():
+        if row["in_service"] and row["verdict"] is not None:
+            found.setdefault((row["registered_model"], row["version"]), []).append(row["verdict"])
+    return {version: worst(verdicts) for version, verdicts in found.items()}
+
+
+def write_verdicts(client: MlflowClient, snapshot: Snapshot, run_id: str, max_tags: int) -> Tagging:
+    """Write the verdicts that have changed since they were last written, the worst first.
+
+    The verdict itself goes last: who finds it finds the night and the run that it is of. Versions
+    on which a later night has spoken are left alone.
+
+    Raises
+    ------
+    MlflowFailed
+        The registry does not answer. A version that may not be written is counted instead.
+    """
+    night, fleet = snapshot.night, str(snapshot.about["fleet"])
+    done, left = Tagging(), max_tags
+    for version, tags in _changed(snapshot, read_verdicts(client), night, fleet, run_id):
+        if len(tags) > left:
+            done.waiting += 1
+            continue
+        if done.refused >= REFUSALS and not done.versions:
+            done.refused += 1
+            continue
+        written = _write(client, version, tags, done)
+        done.tags, left = done.tags + written, left - written
+    return done
+
+
+def _changed(
+    snapshot: Snapshot,
+    known: Mapping[Version, Mapping[str, str]],
+    night: str,
+    fleet: str,
+    run_id: str,
+) -> Iterator[tuple[Version, dict[str, str]]]:
+    """Yield the tags to write, by version, in the order of writing."""
+    verdicts = verdicts_of(snapshot)
+    for version in sorted(verdicts, key=lambda v: (-VERDICTS.index(verdicts[v]), v)):
+        there, verdict = known.get(version, {}), verdicts[version]
+        same = there.get(VERDICT) == verdict and there.get(FLEET) == fleet
+        if same or there.get(NIGHT, "") > night:
+            continue
+        tags = {FLEET: fleet, NIGHT: night, RUN: run_id}
+        yield (
+            version,
+            {k: v for k, v in tags.items() if there.get(k) != v} | {VERDICT: verdict},
+        )
+
+
+def _write(client: MlflowClient, version: Version, tags: Mapping[str, str], done: Tagging) -> int:
+    """Write some tags of a version; return how many were written."""
+    model, number = version
+    for written, (key, value) in enumerate(tags.items()):
+        try:
+            client.set_model_version_tag(model, number, key, value[:5_000])
+        except MlflowFailed as e:
+            if e.code not in {DENIED, FORBIDDEN, MISSING}:
+                raise
+            done.refused += e.code != MISSING
+            done.gone += e.code == MISSING
+            return written
+    done.versions += 1
+    return len(tags)
