@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from calhard.errors import InputError
 from calhard.store.layout import Layout, is_night
 from calhard.store.place import (
+    BLOCK,
     Place,
     RemotePath,
     for_arrow,
@@ -135,6 +136,21 @@ class NightReader:
         """Return a text file of the night."""
         return self._content(name).decode("utf-8", "replace")
 
+    def copy(self, name: str, target: Path) -> None:
+        """Copy one of the night's files block by block, checked against the manifest."""
+        if name not in self._entries:
+            raise InputError(f"{self.path}: {name} is not in the manifest; {_AGAIN}")
+        digest = hashlib.sha256()
+        filesystem, path = for_arrow(self.path / name)
+        with _reading(self.path / name):
+            stream = filesystem.open_input_stream(path)
+        with stream, target.open("wb") as file:
+            while block := _block(stream, self.path / name):
+                digest.update(block)
+                file.write(block)
+        if digest.hexdigest() != self._entries[name]["sha256"]:
+            raise InputError(f"{self.path}: {name} has changed since it was published; {_AGAIN}")
+
     def verify(self) -> list[str]:
         """Return what differs from the manifest; nothing when the night is whole."""
         problems = [self._problem(name) for name in self._entries]
@@ -198,6 +214,11 @@ def _reading(path: Place) -> Iterator[None]:
         yield
     except (OSError, ValueError, pa.ArrowException) as e:
         raise reading_error(path, e, _AGAIN) from e
+
+
+def _block(stream: pa.NativeFile, path: Place) -> bytes:
+    with _reading(path):
+        return bytes(stream.read(BLOCK))
 
 
 def _json(path: Place, text: bytes) -> dict[str, Any]:
