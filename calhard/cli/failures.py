@@ -30,7 +30,7 @@ class CalhardGroup(click.Group):
         except click.ClickException as e:
             told = io.StringIO()
             e.show(told)
-            click.echo(_inert(told.getvalue()), err=True, nl=False)
+            click.echo(inert(told.getvalue()), err=True, nl=False)
             code = USAGE
         except click.Abort:
             click.echo("calhard: interrupted; run the command again to finish", err=True)
@@ -86,11 +86,11 @@ def _told(ctx: click.Context, message: str, code: int) -> int:
     """Show the error that is being handled; return its exit code."""
     if ctx.params.get("debug"):
         click.echo(traceback.format_exc(), err=True, nl=False)
-    click.echo(f"calhard: {_inert(message)}", err=True)
+    click.echo(f"calhard: {inert(message)}", err=True)
     return code
 
 
-def _inert(message: str) -> str:
+def inert(message: str) -> str:
     """Return a message in which the terminal obeys nothing: names of files or columns may try."""
     from calhard.report.names import display_name
 

@@ -19,6 +19,7 @@ COMMANDS = {
     "prepare": "rewrite a history as sorted Parquet, and append to it",
     "audit": "audit one night of a fleet",
     "submit": "audit one night on a Ray cluster, as a Ray job",
+    "publish": "send published nights to MLflow",
     "report": "print a published night's reports again",
     "explain": "the evidence behind a verdict, in words and a plot",
     "config": "print the effective configuration or its schema",

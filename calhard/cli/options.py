@@ -29,6 +29,11 @@ as_of = click.option(
     help="The audit's moment, such as 2026-05-31T00:00Z; by default when the newest row "
     "became known: its timestamp, or its ingested_at.",
 )
+mlflow_uri = click.option(
+    "--mlflow-uri",
+    metavar="U",
+    help="MLflow server, such as http://127.0.0.1:5000 (overrides the configuration).",
+)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
 

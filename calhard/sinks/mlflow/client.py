@@ -14,6 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from calhard.errors import CalhardError, ConfigError
 from calhard.plan.publishing import Mlflow
+from calhard.sinks.mlflow.bounded import within
 from calhard.sinks.mlflow.errors import FOREIGN, OLD, TRANSIENT, Fault, MlflowFailed, fault_of
 from calhard.sinks.mlflow.identity import NOBODY, Identity, asking, revealed, take_over, taken_apart
 
@@ -56,6 +57,8 @@ class Server:
     version: str = ""
     lost: float = 0.0
     """Seconds that failures have cost."""
+    until: float | None = None
+    """The moment of `time.monotonic` at which whoever waits gives up."""
     _client: Any = field(default=None, repr=False)
 
     @property
@@ -67,6 +70,11 @@ class Server:
     def is_web(self) -> bool:
         """Whether it is a server, not a database."""
         return self.uri.startswith(WEB)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether failures have cost so much that nothing is tried again."""
+        return self.lost + PAUSES[0] > PATIENCE
 
     def call(self, doing: str, act: Callable[[], Any], *, again: bool = True) -> Any:
         """Return what a request gives.
@@ -81,28 +89,32 @@ class Server:
         MlflowFailed
             It failed, as often as was tried; the message names server, failure and remedy.
         """
-        most = 1 + (self.settings.retries if again else 0)
-        for tried in range(most):
-            began = time.monotonic()
-            try:
-                with asking(self.identity):
-                    return act()
-            except CalhardError:
-                raise
-            except Exception as e:  # noqa: BLE001  # whatever a client meets that strangers answer
-                failed, cause = self._failed(e, doing), e
-            pause = PAUSES[min(tried, len(PAUSES) - 1)]
-            self.lost += time.monotonic() - began
-            is_last = tried + 1 == most or self.lost + pause > PATIENCE
-            if is_last or failed.code not in TRANSIENT:
-                raise failed from cause
-            self.lost += pause
-            time.sleep(pause)
-        raise AssertionError("the last try ends the loop")
+        return self._tried(doing, act, 0, self.settings.retries if again else 0)
 
-    def _failed(self, error: Exception, doing: str) -> MlflowFailed:
-        fault = fault_of(error, self.identity.secrets)
-        return MlflowFailed(fault.told(self.shown, doing), fault.code)
+    def _tried(self, doing: str, act: Callable[[], Any], tried: int, most: int) -> Any:
+        began = time.monotonic()
+        try:
+            return self._bounded(act)
+        except CalhardError:
+            raise
+        except Exception as e:  # whatever a client meets that strangers answer
+            self.lost += time.monotonic() - began
+            fault = fault_of(e, self.identity.secrets)
+            pause = PAUSES[min(tried, len(PAUSES) - 1)]
+            is_over = self.lost + pause > PATIENCE or self._left() <= pause
+            if tried >= most or is_over or fault.code not in TRANSIENT:
+                raise MlflowFailed(fault.told(self.shown, doing), fault.code) from e
+        self.lost += pause
+        time.sleep(pause)
+        return self._tried(doing, act, tried + 1, most)
+
+    def _bounded(self, act: Callable[[], Any]) -> Any:
+        with asking(self.identity):
+            return act() if self.until is None else within(self._left(), act)
+
+    def _left(self) -> float:
+        """Seconds that may still be waited."""
+        return math.inf if self.until is None else self.until - time.monotonic()
 
 
 class _Guarded:
@@ -123,7 +135,11 @@ class _Guarded:
 
 
 def connect(
-    settings: Mlflow, *, uri: str | None = None, identity: Identity | None = None
+    settings: Mlflow,
+    *,
+    uri: str | None = None,
+    identity: Identity | None = None,
+    seconds: float | None = None,
 ) -> Server:
     """Return a server that answers and is new enough.
 
@@ -133,6 +149,7 @@ def connect(
     ----------
     uri : wins over the settings'
     identity : who asks, if not whom the settings name
+    seconds : the longest that all calls together may take; no bound by default
 
     Raises
     ------
@@ -141,20 +158,38 @@ def connect(
     MlflowFailed
         Nothing answers there, what answers is no MLflow, or one that is too old.
     """
-    given = revealed(uri or settings.uri)
-    if not given:
-        raise ConfigError("no MLflow server is named; give --mlflow-uri, or [mlflow] uri")
-    check_address(given)
-    address, inside = taken_apart(given) if given.startswith(WEB) else (given, NOBODY)
+    address, inside = _address(settings, uri)
     _quiet(settings.timeout_seconds)
     check_mlflow()
     take_over()
     who = identity or Identity.of(settings.username, settings.password, settings.token)
     who = who if who.is_named else inside
-    server = Server(address.rstrip("/"), shown(address), settings, who)
+    until = None if seconds is None else time.monotonic() + seconds
+    server = Server(address, shown(address), settings, who, until=until)
     server.version = _version(server)
     server._client = server.call("", lambda: _open(server.uri))
     return server
+
+
+def where(settings: Mlflow, uri: str | None = None) -> str | None:
+    """Return the address of the server that is named, without credentials; None of none.
+
+    Raises
+    ------
+    ConfigError
+        It is no address of MLflow's.
+    """
+    return shown(_address(settings, uri)[0]) if uri or settings.uri else None
+
+
+def _address(settings: Mlflow, uri: str | None) -> tuple[str, Identity]:
+    """The address that is named, and who asks by it."""
+    given = revealed(uri or settings.uri)
+    if not given:
+        raise ConfigError("no MLflow server is named; give --mlflow-uri, or [mlflow] uri")
+    check_address(given)
+    address, inside = taken_apart(given) if given.startswith(WEB) else (given, NOBODY)
+    return address.rstrip("/"), inside
 
 
 def check_mlflow() -> None:

@@ -134,6 +134,8 @@ def _of_mlflow(error: BaseException, text: str) -> str | None:
 
 def _of_store(error: BaseException) -> str | None:
     """A database or a folder on this machine."""
+    if isinstance(error, TimeoutError):
+        return TIMEOUT
     is_database = type(error).__module__.partition(".")[0] in {"sqlalchemy", "sqlite3"}
     return PLACE if isinstance(error, OSError) or is_database else None
 
