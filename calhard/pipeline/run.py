@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from calhard.assess.block import Rules
 from calhard.engines import Engine, LocalEngine, Progress
 from calhard.engines.stopping import stopped_by_sigterm
-from calhard.errors import InputError
+from calhard.errors import InputError, PublishError
 from calhard.history import History, RowAccount, ShardSpec
 from calhard.judge.pinned import PinnedBaselines
 from calhard.judge.ruling import Ruling, fit_priors
@@ -82,15 +83,23 @@ def run_audit(
     night = night_of(newest)
     known = published(out, night)
     if known is not None and not force:
+        _sweep(out, night, plan)
         return AuditReport(night, known.summary, known.path, fresh=False)
     writing = night_writer(out, night, force=force, scratch=plan.storage.scratch)
     with stopped_by_sigterm(), writing as writer:
         known = published(out, night)  # another may have been faster to the lock
         if known is not None and not force:
+            writer.resumable = False
             return AuditReport(night, known.summary, known.path, fresh=False)
         job = _Job(history, plan, baseline, newest, now_us, engine, writer, progress or _silent)
         done = publish(writer, job.run())
     return AuditReport(night, done.summary, done.path, fresh=True)
+
+
+def _sweep(out: Out, night: str, plan: AuditPlan) -> None:
+    """Sweep what a run left that died when it had published its night."""
+    with suppress(PublishError):  # there is no place where it could have left anything
+        night_writer(out, night, scratch=plan.storage.scratch).sweep()
 
 
 def _silent(stage: str, done: int, total: int, rows: int) -> None:

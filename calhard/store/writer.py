@@ -90,6 +90,16 @@ class NightWriter:
         if isinstance(error, OSError):
             raise refusal(self.layout.out, error, option=self.option) from error
 
+    def sweep(self) -> None:
+        """Sweep what a writer left that died when its night was in its place already.
+
+        All stays where another writes the night, or the disk refuses: the night itself is sound.
+        """
+        with suppress(CalhardError, OSError):
+            if any(folder.exists() for folder in self.layout.unpublished):
+                with self:
+                    self.resumable = False
+
     def open_scratch(self, run: str) -> Path:
         """Return the folder of what a run's workers leave, with all that an earlier try left there.
 
