@@ -1,0 +1,127 @@
+"""What became of an order: a file beside the nights, and a run in MLflow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from calhard.errors import InputError
+from calhard.registry.actions.books import KIND
+from calhard.registry.actions.ledger import Claim
+from calhard.registry.actions.move import Move
+from calhard.registry.kept import UNREADABLE, damaged, get, put
+from calhard.registry.snapshot import FOLDER
+from calhard.store import Out, Place, place_of
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+KEY, OUTCOME, ACTION = "calhard.action_key", "calhard.outcome", "action"
+NOTE = "mlflow.note.content"
+
+
+def record_place(out: Out, key: str) -> Place:
+    """Return the file of an order's record."""
+    return place_of(out) / FOLDER / "actions" / f"{key}.json"
+
+
+def read_record(out: Out, key: str) -> dict[str, Any] | None:
+    """Return an order's record; None where there is none.
+
+    Raises
+    ------
+    InputError
+        It cannot be read.
+    """
+    place = record_place(out, key)
+    content = get(place)
+    if content is None:
+        return None
+    try:
+        found: dict[str, Any] = json.loads(content)
+        if found["key"] != key or not isinstance(found["tries"], list):
+            raise ValueError("it is of another order")
+    except UNREADABLE as e:
+        raise damaged(place, e) from e
+    return found
+
+
+def move_of(record: Mapping[str, Any]) -> Move:
+    """Return the order of a record.
+
+    Raises
+    ------
+    InputError
+        It holds none.
+    """
+    try:
+        return Move(**record["order"])
+    except (TypeError, KeyError) as e:
+        raise InputError(f"the record of action {record.get('key')} holds no order: {e}") from e
+
+
+def write_record(
+    out: Out,
+    move: Move,
+    claim: Claim | None,
+    outcome: str,
+    reasons: Sequence[str],
+    now: float,
+) -> None:
+    """Add a try to an order's record, or say what became of the one that holds a claim.
+
+    Raises
+    ------
+    PublishError
+        The disk or the store refuses.
+    """
+    known = read_record(out, move.key) or {"key": move.key, "order": asdict(move), "tries": []}
+    number = 0 if claim is None else claim.number
+    entry = {
+        "claim": number,
+        "who": "" if claim is None else claim.who,
+        "at": datetime.fromtimestamp(now, tz=UTC).isoformat(timespec="milliseconds"),
+        "outcome": outcome,
+        "reasons": list(reasons),
+    }
+    known["tries"].append(entry)
+    known["outcome"] = outcome
+    text = json.dumps(known, indent=2, sort_keys=True) + "\n"
+    put(record_place(out, move.key), text.encode())
+
+
+def action_run(client: MlflowClient, experiment_id: str, move: Move) -> str:
+    """Return the run of an order, created by whoever holds the claim if there is none.
+
+    Raises
+    ------
+    MlflowFailed
+        The server does not answer, or refuses.
+    """
+    there = client.search_runs([experiment_id], f"tags.`{KEY}` = '{move.key}'", max_results=1)
+    if there:
+        return str(there[0].info.run_id)
+    tags = {KIND: ACTION, KEY: move.key, "calhard.action": move.kind, NOTE: move.told[:5_000]}
+    run = client.create_run(experiment_id, tags=tags, run_name=f"{move.kind} {move.night}")
+    return str(run.info.run_id)
+
+
+def describe(client: MlflowClient, run_id: str, move: Move) -> None:
+    """Log the order as parameters of its run, in one request; the same again changes nothing."""
+    from mlflow.entities import Param
+
+    params = [Param(name, value[:5_000]) for name, value in asdict(move).items() if value]
+    client.log_batch(run_id, params=params)
+
+
+def conclude(
+    client: MlflowClient, run_id: str, outcome: str, reasons: Sequence[str], status: str
+) -> None:
+    """Write what became of an order to its run, and end it."""
+    client.set_tag(run_id, OUTCOME, outcome)
+    if reasons:
+        client.set_tag(run_id, "calhard.reasons", "; ".join(reasons)[:5_000])
+    client.set_terminated(run_id, status)
