@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from calhard.engines.policy import Policy, Result, Settled, Split, Task
 
@@ -44,4 +44,13 @@ class Engine(Protocol):
         As `map`, with a policy of its own: a task that was split comes as what it was split into.
         Two tries of one task may be at work at the same time.
         """
+        ...
+
+
+@runtime_checkable
+class KnowsMemory(Protocol):
+    """An engine that can tell what its workers have."""
+
+    def worker_memory(self) -> int | None:
+        """Return the memory of each worker in bytes; None where it is not known."""
         ...

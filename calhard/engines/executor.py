@@ -8,6 +8,8 @@ from enum import StrEnum
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from calhard.engines.passing import passes
+
 Ticket = int
 """Names a started call; no executor gives the same one twice."""
 
@@ -24,6 +26,8 @@ class Kind(StrEnum):
     """A MemoryError, or a worker that the system killed for want of memory."""
     LOST = "lost"
     """Its worker or node is gone, through no fault of the task."""
+    STORAGE = "storage failed"
+    """Storage failed the task in a way that may pass: `passing.passes`."""
     CANCELLED = "cancelled"
 
 
@@ -55,7 +59,7 @@ class Outcome:
         except MemoryError as e:
             return cls(Kind.MEMORY, error=e)
         except Exception as e:  # noqa: BLE001  # whatever it is, the loop decides
-            return cls(Kind.ERROR, error=e)
+            return cls(Kind.STORAGE if passes(e) else Kind.ERROR, error=e)
 
 
 class Executor(Protocol):

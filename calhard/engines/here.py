@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import count
 from types import TracebackType
 from typing import Self
@@ -40,8 +41,9 @@ class Here:
         return ticket
 
     def wait(self, seconds: float | None) -> list[tuple[Ticket, Outcome]]:
-        """Compute what was started, however long it takes."""
-        del seconds
+        """Compute what was started, however long it takes; where nothing was, pass the time."""
+        if not (self._calls or self._ended) and seconds is not None:
+            time.sleep(seconds)
         calls, self._calls = self._calls, {}
         ended, self._ended = self._ended, []
         return [*ended, *((ticket, Outcome.of(call)) for ticket, call in calls.items())]

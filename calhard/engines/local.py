@@ -11,6 +11,7 @@ from calhard.engines.base import Results
 from calhard.engines.executor import Executor
 from calhard.engines.here import Here
 from calhard.engines.loop import Loop
+from calhard.engines.memory import machine_memory
 from calhard.engines.policy import Finished, Policy, Result, Settled, Split, Task
 from calhard.engines.workers import Processes
 
@@ -65,6 +66,11 @@ class LocalEngine:
         isolated = policy.isolate and len(tasks) > 0
         with self.executor(function, len(tasks), isolated=isolated) as executor:
             yield from Loop(executor, function, tasks, policy, split).results()
+
+    def worker_memory(self) -> int | None:
+        """Return the machine's memory, or the container's, shared out among the workers."""
+        memory = machine_memory()
+        return None if memory is None else memory // (self.workers or usable_cores())
 
     def executor(
         self, function: Callable[[Task], Result], tasks: int, *, isolated: bool = False

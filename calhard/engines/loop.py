@@ -6,61 +6,22 @@ given.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from statistics import median
-from typing import Any, Generic, cast
+from typing import Generic, cast
 
 from calhard.engines.executor import Call, Executor, Kind, Outcome, Ticket
 from calhard.engines.policy import Finished, Policy, Quarantined, Result, Settled, Split, Task
+from calhard.engines.underway import Leaf, Root, Try
 from calhard.errors import CalhardError
+from calhard.uri import told
 
+LOGGER = logging.getLogger("calhard")
 COPIES = 2
 """A straggler and the one beside it."""
-_NONE = Outcome(Kind.CANCELLED)
-
-
-@dataclass(slots=True, eq=False)
-class _Root:
-    """A task as it was given, and what has become of it: itself, or what it was split into."""
-
-    place: int
-    leaves: list[_Leaf] = field(default_factory=list)
-    splits: int = 0
-
-    @property
-    def settled(self) -> bool:
-        return all(leaf.settled is not None for leaf in self.leaves)
-
-
-@dataclass(slots=True, eq=False)
-class _Leaf:
-    """A task on its way."""
-
-    root: _Root
-    task: Any
-    attempts: int = 0
-    suspect: bool = False
-    """Split from one that failed: it is split again at its first failure."""
-    whole: bool = False
-    """It cannot be split."""
-    running: int = 0
-    failure: Outcome = _NONE
-    settled: Settled[Any, Any] | Exception | None = None
-
-
-@dataclass(slots=True)
-class _Try:
-    """A call on its way: of a leaf, or one that splits it."""
-
-    leaf: _Leaf
-    began: float
-    splitting: bool
-    hung: bool = False
-    unwanted: bool = False
-    """Its outcome is of no interest any more."""
 
 
 class Loop(Generic[Task, Result]):
@@ -85,11 +46,13 @@ class Loop(Generic[Task, Result]):
     ) -> None:
         self.executor, self.function, self.policy = executor, function, policy
         self.split, self.clock = split, clock
-        self._roots = [_Root(place) for place in range(len(tasks))]
+        self._roots = [Root(place) for place in range(len(tasks))]
         for root, task in zip(self._roots, tasks, strict=True):
-            root.leaves.append(_Leaf(root, task, whole=split is None))
+            root.leaves.append(Leaf(root, task, whole=split is None))
         self._waiting = deque(root.leaves[0] for root in self._roots)
-        self._tries: dict[Ticket, _Try] = {}
+        self._put_off: list[Leaf] = []
+        """Storage failed them; they wait until they are due."""
+        self._tries: dict[Ticket, Try] = {}
         self._took: list[float] = []
         self._given_up = 0
         self._end = len(tasks)
@@ -121,17 +84,23 @@ class Loop(Generic[Task, Result]):
         for leaf in self._stragglers():
             self._start(leaf)
 
-    def _next(self) -> _Leaf | None:
+    def _next(self) -> Leaf | None:
+        for leaf in [leaf for leaf in self._put_off if leaf.due <= self.clock()]:
+            self._put_off.remove(leaf)
+            self._waiting.appendleft(leaf)
         while self._waiting:
             leaf = self._waiting.popleft()
             if leaf.root.place < self._end:
                 return leaf
         return None
 
-    def _start(self, leaf: _Leaf, *, splitting: bool = False) -> None:
+    def _start(self, leaf: Leaf, *, splitting: bool = False) -> None:
         function = self.split if splitting and self.split is not None else self.function
-        ticket = self.executor.start(Call(function, leaf.task))
-        self._tries[ticket] = _Try(leaf, self.clock(), splitting)
+        task, last = leaf.task, self.policy.last
+        if last is not None and not splitting and 0 < leaf.put_off == len(self.policy.patience):
+            task = last(task)
+        ticket = self.executor.start(Call(function, task))
+        self._tries[ticket] = Try(leaf, self.clock(), splitting)
         leaf.running += 1
 
     def _step(self) -> None:
@@ -163,9 +132,11 @@ class Loop(Generic[Task, Result]):
             for limit in limits
             if running.began + limit > now or limit == self.policy.timeout
         ]
+        if len(self._tries) < self.executor.slots:
+            left += [leaf.due - now for leaf in self._put_off]
         return max(min(left), 0.0) if left else None
 
-    def _settle(self, ended: _Try, outcome: Outcome) -> None:
+    def _settle(self, ended: Try, outcome: Outcome) -> None:
         leaf = ended.leaf
         if ended.splitting:
             self._replace(leaf, outcome)
@@ -179,11 +150,14 @@ class Loop(Generic[Task, Result]):
         else:
             self._failed(leaf, _told(outcome, self.policy.timeout) if ended.hung else outcome)
 
-    def _failed(self, leaf: _Leaf, outcome: Outcome) -> None:
+    def _failed(self, leaf: Leaf, outcome: Outcome) -> None:
         """One try failed: try again, split, or give up; a copy that still runs is waited for."""
         leaf.failure = outcome
-        leaf.attempts += 1
+        leaf.attempts += outcome.kind is not Kind.STORAGE
         if leaf.running:
+            return
+        if outcome.kind is Kind.STORAGE:
+            self._storage_failed(leaf)
             return
         at_once = leaf.suspect or outcome.kind is Kind.MEMORY
         may_split = not leaf.whole and leaf.root.splits < self.policy.splits
@@ -193,10 +167,27 @@ class Loop(Generic[Task, Result]):
         else:
             self._retry(leaf)
 
-    def _is_hopeless(self, leaf: _Leaf) -> bool:
-        return leaf.failure.kind is Kind.ERROR or leaf.attempts >= self.policy.attempts
+    def _storage_failed(self, leaf: Leaf) -> None:
+        """Try again after a while, as long as there is patience."""
+        error, patience = cast("Exception", leaf.failure.error), self.policy.patience
+        if leaf.put_off >= len(patience):
+            if isinstance(error, self.policy.fatal):
+                self._fail(leaf, error)
+            else:
+                self._retry(leaf)
+            return
+        seconds = patience[leaf.put_off]
+        leaf.put_off += 1
+        leaf.due = self.clock() + seconds
+        self._put_off.append(leaf)
+        tries = f"try {leaf.put_off + 1} of {len(patience) + 1} in {seconds:g} s"
+        LOGGER.warning("storage failed (%s); %s", " ".join(told(error).split()), tries)
 
-    def _retry(self, leaf: _Leaf) -> None:
+    def _is_hopeless(self, leaf: Leaf) -> bool:
+        told = leaf.failure.kind in {Kind.ERROR, Kind.STORAGE}
+        return told or leaf.attempts >= self.policy.attempts
+
+    def _retry(self, leaf: Leaf) -> None:
         """Try once more, or give up."""
         if not self._is_hopeless(leaf):
             self._waiting.appendleft(leaf)
@@ -208,7 +199,7 @@ class Loop(Generic[Task, Result]):
         else:
             self._fail(leaf, error)
 
-    def _replace(self, leaf: _Leaf, outcome: Outcome) -> None:
+    def _replace(self, leaf: Leaf, outcome: Outcome) -> None:
         """Put what a task was split into in its place."""
         parts = outcome.value if outcome.kind is Kind.DONE else None
         if not parts or len(parts) == 1:
@@ -216,7 +207,7 @@ class Loop(Generic[Task, Result]):
             leaf.task = parts[0] if parts else leaf.task
             self._retry(leaf)
             return
-        parted = [_Leaf(leaf.root, part, suspect=True) for part in parts]
+        parted = [Leaf(leaf.root, part, suspect=True) for part in parts]
         place = leaf.root.leaves.index(leaf)
         leaf.root.leaves[place : place + 1] = parted
         self._waiting.extendleft(reversed(parted))
@@ -226,11 +217,11 @@ class Loop(Generic[Task, Result]):
         self._given_up += 1
         return self._given_up > max(self.policy.quarantines, len(self._took))
 
-    def _fail(self, leaf: _Leaf, error: Exception) -> None:
+    def _fail(self, leaf: Leaf, error: Exception) -> None:
         leaf.settled = error
         self._end = min(self._end, leaf.root.place)
 
-    def _drop_others(self, leaf: _Leaf) -> None:
+    def _drop_others(self, leaf: Leaf) -> None:
         """The first to end has won; nobody waits for its copy."""
         for ticket, other in self._tries.items():
             if other.leaf is leaf and not other.unwanted:
@@ -246,7 +237,7 @@ class Loop(Generic[Task, Result]):
             return None
         return policy.speculate * median(self._took)
 
-    def _stragglers(self) -> list[_Leaf]:
+    def _stragglers(self) -> list[Leaf]:
         """Tasks that get a copy now, as far as there are slots."""
         slow, free = self._slow(), self.executor.slots - len(self._tries)
         if slow is None or free <= 0:
@@ -274,6 +265,6 @@ def _told(outcome: Outcome, timeout: float | None) -> Outcome:
 def _reason(kind: Kind, error: Exception) -> str:
     """Why a task was given up, in a line."""
     text = str(error).partition(";")[0].partition("\n")[0]
-    if kind is Kind.ERROR:
+    if kind in {Kind.ERROR, Kind.STORAGE}:
         return f"{type(error).__name__}: {text}"
     return text or str(kind)

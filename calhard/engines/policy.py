@@ -23,6 +23,10 @@ class Policy:
 
     attempts: int = 3
     """Tries of a task in all, for crashes, lost workers, lack of memory and time-outs alike."""
+    patience: tuple[float, ...] = ()
+    """Seconds before each further try where storage failed in a way that may pass."""
+    last: Callable[[Any], Any] | None = None
+    """What a task is made of for the last of those tries; nothing by default."""
     timeout: float | None = None
     """Seconds after which a try counts as hung: its worker is killed, the try has failed."""
     quarantine: bool = False

@@ -9,6 +9,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from pyarrow import csv
 
+from calhard.engines.passing import passes
 from calhard.history.account import DAMAGED
 from calhard.history.cells import NO_NUMBER, odd_cell, without_nulls
 from calhard.history.columns import KNOWN, ColumnPlan
@@ -24,17 +25,20 @@ FLAG_WORDS = pa.dictionary(pa.int32(), pa.string())
 class Unreadable(Exception):
     """A file's bytes are not what its kind promises; the message says what was found."""
 
-    def __init__(self, reason: str, remedy: str = DAMAGED) -> None:
+    def __init__(self, reason: str, remedy: str = DAMAGED, *, passing: bool = False) -> None:
         super().__init__(reason)
         self.remedy = remedy
+        self.passing = passing
+        """Whether storage failed, in a way that may pass."""
 
     @classmethod
     def of(cls, error: BaseException) -> Unreadable:
         """Return an error of pyarrow in one line."""
         if is_remote(error):
-            return cls(f"cannot be read: {told(error)}", "run again when that is mended")
+            remedy = "run again when that is mended"
+            return cls(f"cannot be read: {told(error)}", remedy, passing=passes(error))
         lines = str(error).splitlines() or [type(error).__name__]
-        return cls(f"cannot be read: {lines[0][:200]}")
+        return cls(f"cannot be read: {lines[0][:200]}", passing=passes(error))
 
 
 def open_parquet(

@@ -25,11 +25,15 @@ BLOCK_ROWS = 2**17
 class BadFile(Exception):
     """A file broke while it was read; nothing of it may be audited."""
 
-    def __init__(self, path: str, reason: str, remedy: str = DAMAGED) -> None:
+    def __init__(
+        self, path: str, reason: str, remedy: str = DAMAGED, *, passing: bool = False
+    ) -> None:
         super().__init__(reason)
         self.path = path
         self.reason = reason
         self.remedy = remedy
+        self.passing = passing
+        """Whether storage failed, in a way that may pass."""
 
 
 class NotSorted(Exception):
@@ -47,7 +51,8 @@ def read_blocks(spec: ShardSpec, reading: Reading, account: RowAccount) -> Itera
         Start again with ``spec.gathered()``.
     """
     keys = Keys()
-    span = Span(reading.since_us, reading.as_of_us, reading.latest_us, spec.after, spec.through)
+    instants = reading.since_us, reading.as_of_us, reading.latest_us
+    span = Span(*instants, spec.after, spec.through, refused=reading.refused)
     cleaner = Cleaner(keys, reading.metrics, reading.tags, reading.timezone, span, account)
     parts = _clean_parts(spec.pieces, reading, cleaner)
     if spec.ordered:
@@ -74,7 +79,7 @@ def _clean_parts(pieces: Sequence[Piece], reading: Reading, cleaner: Cleaner) ->
                 if len(rows):
                     yield rows
         except Unreadable as e:
-            raise BadFile(file.path, str(e), e.remedy) from e
+            raise BadFile(file.path, str(e), e.remedy, passing=e.passing) from e
         except pa.ArrowException as e:
             raise BadFile(file.path, str(Unreadable.of(e))) from e
         except ColumnError as e:

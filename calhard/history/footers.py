@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import accumulate
 
+import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from calhard.history.batches import open_parquet
-from calhard.history.columns import ColumnPlan
+from calhard.history.columns import KNOWN, ColumnPlan
+from calhard.history.convert import ColumnError, to_microseconds, value_type
 from calhard.history.files import FAULTS, HistoryFile
 from calhard.history.ids import decoded
-from calhard.history.shards import Extent
+from calhard.history.shards import Extent, Piece, Reading
 
 
 def row_group_extents(
@@ -45,6 +48,55 @@ def row_group_extents(
             return None
         found.append(Extent(index, group, first[group], rows[group], low, high))
     return found
+
+
+def series_rows(reading: Reading, piece: Piece) -> Counter[tuple[str, str]]:
+    """Return how many rows a piece has for certain of single series, of those that an audit holds.
+
+    They are those of row groups whose footers name one model, one class, and instants within reach;
+    what footers leave open is not counted, and no row is read.
+    """
+    file, plan = reading.files[piece.file], reading.plans[piece.file]
+    found: Counter[tuple[str, str]] = Counter()
+    if file.kind != "parquet" or file.path in reading.excluded:
+        return found
+    try:
+        with open_parquet(reading.filesystem, file.path) as opened:
+            every = range(opened.num_row_groups)
+            for group in every if piece.row_groups is None else piece.row_groups:
+                model, class_ = (
+                    _only_name(opened, group, plan, name) for name in ("model_id", "class_id")
+                )
+                if model and class_ and _is_within(opened, group, plan, reading):
+                    found[model, class_] += opened.metadata.row_group(group).num_rows
+    except (*FAULTS, ColumnError):
+        pass  # whoever reads the file tells what is wrong with it
+    return found
+
+
+def _only_name(opened: pq.ParquetFile, group: int, plan: ColumnPlan, name: str) -> str | None:
+    """The name that all rows of a row group have, as far as its footer tells."""
+    if name in plan.constants:
+        return decoded(plan.constants[name].encode("utf-8", "surrogateescape"))[0]
+    low, high = column_ends(opened, group, plan.source[name])
+    return low if isinstance(low, str) and low == high else None
+
+
+def _is_within(opened: pq.ParquetFile, group: int, plan: ColumnPlan, reading: Reading) -> bool:
+    """Whether all rows of a row group are known at the audit's moment, and none is too old."""
+
+    def ends(name: str) -> list[int | None]:
+        column = plan.source[name]
+        kind = value_type(opened.schema_arrow.field(column).type)
+        told = pa.array(column_ends(opened, group, column), kind)
+        instants: list[int | None] = to_microseconds(told, reading.timezone).to_pylist()
+        return instants
+
+    low, high = ends("timestamp")
+    known = ends(KNOWN)[1] if KNOWN in plan.source else high
+    if low is None or high is None or known is None:
+        return False
+    return low >= reading.since_us and max(high, known) <= min(reading.as_of_us, reading.latest_us)
 
 
 def column_ends(opened: pq.ParquetFile, group: int, column: str) -> tuple[object, object]:

@@ -34,11 +34,15 @@ class Span:
     low: str | None = None
     high: str | None = None
     """Models that a footer promises, both included; None where there is no promise."""
+    refused: frozenset[str] = frozenset()
+    """Models that are read by nobody."""
 
     def holds(self, model_id: str) -> bool:
         """Return whether a model is read."""
-        return (self.after is None or model_id > self.after) and (
-            self.through is None or model_id <= self.through
+        return (
+            (self.after is None or model_id > self.after)
+            and (self.through is None or model_id <= self.through)
+            and model_id not in self.refused
         )
 
     def promised(self, model_id: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby, pairwise
 
@@ -59,6 +59,8 @@ class ShardSpec:
     ordered: bool
     model: str | None = None
     """The shard's only model, where it is known to have one alone."""
+    final: bool = field(default=False, compare=False)
+    """Whether storage has failed it so often that what cannot be read now is left out."""
 
     @property
     def name(self) -> str:
@@ -71,6 +73,10 @@ class ShardSpec:
         return (self.after is None or model_id > self.after) and (
             self.through is None or model_id <= self.through
         )
+
+    def for_good(self) -> ShardSpec:
+        """Return the same shard for the last try; what cannot be read then is left out."""
+        return replace(self, final=True)
 
     def gathered(self) -> ShardSpec:
         """Return the same shard, read without trust in the order of its rows."""
@@ -101,10 +107,16 @@ class Reading:
     reach: Reach | None = None
     """Where duplicates that disagree count; None: everywhere."""
     excluded: frozenset[str] = field(default_factory=frozenset)
+    refused: frozenset[str] = field(default_factory=frozenset)
+    """Models that are left out, for no worker could hold them."""
 
     def without(self, path: str) -> Reading:
         """Return the same reading less one file."""
         return replace(self, excluded=self.excluded | {path})
+
+    def refusing(self, models: Iterable[str]) -> Reading:
+        """Return the same reading less some models."""
+        return replace(self, refused=self.refused | frozenset(models))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,11 @@ from calhard.engines import Quarantined
 from calhard.history import ShardSpec
 from calhard.pipeline.judging import JudgeTask, batches_of
 from calhard.pipeline.series import KeptShard
+from calhard.report.names import display_name
 from calhard.schema import WHOLE_MODEL, coverage_row
 
 FAILED = "failed to compute"
+LONGEST = 1_000
 REMEDY = (
     "all other models were audited; look at these models' rows, or list them under retired_models"
 )
@@ -29,6 +31,8 @@ class Blamed:
     model: str | None = None
     after: str | None = None
     through: str | None = None
+    what: str = FAILED
+    remedy: str = REMEDY
 
     def holds(self, model_id: str) -> bool:
         """Return whether it is, or may be, this model."""
@@ -38,13 +42,18 @@ class Blamed:
             self.through is None or model_id <= self.through
         )
 
+    def told(self) -> str:
+        """Return it in a line, safe to show."""
+        name = _range(self.after, self.through) if self.model is None else f"model {self.model!r}"
+        return display_name(f"{name}: {self.what}: {self.reason}; {self.remedy}", LONGEST)
+
     def coverage(self) -> dict[str, object]:
         """Return its row of the coverage table."""
-        reason = f"{FAILED}: {self.reason}"
+        reason = f"{self.what}: {self.reason}"
         unit, told = "model", self.model
         if told is None:
             unit, told = "shard", _range(self.after, self.through)
-        return coverage_row(unit, "indeterminate", reason, 1, told, REMEDY)
+        return coverage_row(unit, "indeterminate", reason, 1, told, self.remedy)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,8 +35,12 @@ def run_id(
     as_of: int,
     baseline: PinnedBaselines | None,
     shards: Sequence[ShardSpec],
+    refused: Sequence[str] = (),
 ) -> str:
-    """Return a hash of all that a run's results depend on: input, plan, code, moment and shards."""
+    """Return a hash of all that a run's results depend on: input, plan, code, moment and shards.
+
+    ``refused`` are models that are left out.
+    """
     told = {
         "input": files.files,
         "plan": plan.sha256(),
@@ -44,6 +48,7 @@ def run_id(
         "as_of": as_of,
         "baseline": None if baseline is None else baseline.sha256,
         "shards": [astuple(shard) for shard in shards],
+        "refused": list(refused),
     }
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,8 @@ from calhard.judge.pinned import PinnedBaselines
 from calhard.judge.ruling import Ruling, fit_priors
 from calhard.pipeline.evidence import write_evidence
 from calhard.pipeline.night import Night, conclude, publish
-from calhard.pipeline.quarantine import Quarantine
+from calhard.pipeline.quarantine import Blamed, Quarantine
+from calhard.pipeline.refusal import Refused, refused_models
 from calhard.pipeline.result import AuditReport
 from calhard.pipeline.resume import Scratch, open_scratch, run_id
 from calhard.pipeline.series import Fingerprint, KeepSeries, kept_shards
@@ -123,12 +124,13 @@ class _Job:
         """Compute the night, where an earlier try ended if there was one."""
         started, history = time.monotonic(), self.history
         unchanged, shards = Fingerprint.of(history), history.plan_shards()
-        run = run_id(unchanged, self.plan, self.as_of, self.baseline, shards)
+        refused = refused_models(history, self.plan, self.as_of, self.now_us, shards, self.engine)
+        run = run_id(unchanged, self.plan, self.as_of, self.baseline, shards, refused.models)
         scratch = open_scratch(self.writer, run, self.now_us, shards)
         if scratch.done:
             self.progress("resume", scratch.done, len(shards), 0)
         try:
-            return self._computed(scratch, unchanged, shards, started)
+            return self._computed(scratch, unchanged, shards, refused, started)
         except BaseException as e:
             self.writer.resumable = scratch.is_of_use(e)
             raise
@@ -138,6 +140,7 @@ class _Job:
         scratch: Scratch,
         unchanged: Fingerprint,
         shards: list[ShardSpec],
+        refused: Refused,
         started: float,
     ) -> Night:
         history, plan, writer = self.history, self.plan, self.writer
@@ -145,14 +148,15 @@ class _Job:
         catalogue = plan.metric_catalogue()
         metrics = {name: catalogue[name] for name in history.metrics}
         rules = Rules.of(plan, metrics, clock)
-        reading = history.reading_of(clock, scratch.now_us)
-        policy = replace(TOLERANT, isolate=scratch.suspect)
+        reading = history.reading_of(clock, scratch.now_us).refusing(refused.models)
+        seconds = plan.storage.task_seconds  # of some million rows it takes a few
+        policy = replace(TOLERANT, timeout=seconds, isolate=scratch.suspect)
         stages = Stages(self.engine, scratch.folder, self.progress, policy)
         assess = AssessShard(reading, rules, scratch.folder, plan.retired_models)
         assessed = stages.assess(assess, shards)
         account = history.account + assessed.counts.account
         if not any(shard.groups for shard in assessed.shards):
-            raise InputError(_nothing(history, account))
+            raise InputError(_nothing(history, account, refused.blamed))
         priors = fit_priors(assessed.counts.sketch, len(metrics))
         ruling = Ruling(plan, clock, metrics, priors, self.baseline)
         fleet, blamed = stages.judge(ruling, assessed, assess)
@@ -170,17 +174,18 @@ class _Job:
             evidence,
             history,
             account,
-            assessed.counts.retired,
-            Quarantine.of([*assessed.blamed, *blamed], unkept),
+            assessed.counts.retired | refused.retired,
+            Quarantine.of([*refused.blamed, *assessed.blamed, *blamed], unkept),
             night=writer.layout.night,
             engine=self.engine.name,
             started=started,
         )
 
 
-def _nothing(history: History, account: RowAccount) -> str:
+def _nothing(history: History, account: RowAccount, refused: Sequence[Blamed]) -> str:
     """Why no row was left to audit."""
     lines = [f"{display_name(history.source, 200)}: no row can be audited", *account.told()]
+    lines += [f"  {blamed.told()}" for blamed in refused[:10]]
     if {outcome for outcome, _ in account.counts} == {"outside"}:
         lines.append("choose another --as-of; by default it is the newest timestamp")
     return "\n".join(lines)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from calhard.assess.block import Rules, metric_windows
 from calhard.assess.dense import aggregate_dense
 from calhard.assess.windows import find_windows
+from calhard.engines.passing import StorageFailed
 from calhard.errors import InputError
 from calhard.history import BadFile, History, NotSorted, Reading, RowAccount, ShardSpec, read_blocks
 from calhard.history.footers import row_group_extents
@@ -21,6 +22,7 @@ from calhard.history.shards import Extent, Piece
 from calhard.pipeline.assessed import Assessed
 from calhard.pipeline.shardfile import Attempt, BatchSink
 from calhard.plan.globs import matched
+from calhard.report.names import display_name
 from calhard.schema import TIMESTAMP
 from calhard.series import SeriesBlock
 
@@ -76,6 +78,8 @@ class KeepSeries:
         ------
         InputError
             The shard does not hold what was assessed.
+        StorageFailed
+            It may be read a little later.
         """
         tags = tuple(tag for tag in self.reading.tags if tag == VERSION)
         reading = replace(self.reading, excluded=shard.excluded, tags=tags)
@@ -89,6 +93,8 @@ class KeepSeries:
                     if len(block):
                         sink.write(windowed_rows(block, self.rules))
         except (BadFile, NotSorted) as e:
+            if isinstance(e, BadFile) and e.passing:
+                raise StorageFailed(f"{display_name(e.path, 200)}: {e.reason}") from e
             raise InputError(f"the history {CHANGED}") from e
         if found != shard.expected:
             raise InputError(f"the history {CHANGED}")

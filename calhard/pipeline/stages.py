@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -29,11 +29,19 @@ from calhard.pipeline.tasks import AssessShard, SplitShard
 from calhard.schema import series_schema
 from calhard.store import NightWriter
 
-HANG_SECONDS = 1_800.0
-"""A shard of some million rows takes seconds; slow storage takes minutes."""
-TOLERANT = Policy(timeout=HANG_SECONDS, fatal=(CalhardError, OSError), quarantine=True)
-"""Crashes, lack of memory and hanging are tried again; what fails for good is split down to single
-models, and these are told. What the input or the disk refuse is raised.
+PATIENCE = (1.0, 4.0, 16.0)
+"""Seconds; arrow's client of an object store has tried three times already each time."""
+
+
+def _for_good(task: Any) -> Any:
+    """A shard for its last try; of other tasks nothing else."""
+    return task.for_good() if isinstance(task, ShardSpec) else task
+
+
+TOLERANT = Policy(patience=PATIENCE, last=_for_good, fatal=(CalhardError, OSError), quarantine=True)
+"""Crashes, lack of memory, hanging, and storage that fails in a way that may pass are tried again;
+what fails for good is split down to single models, and these are told. What the input or the disk
+refuse is raised.
 """
 
 
@@ -94,7 +102,8 @@ class Stages:
         if given_up and not any(shard.groups for shard in found):
             raise given_up[0].error
         check_keys(found)
-        if not given_up and not any(shard.excluded for shard in found):
+        whole = not given_up and not function.reading.refused
+        if whole and not any(shard.excluded for shard in found):
             check_rows(shards, counts.account)
         return Assessment(found, counts, list(blamed_shards(given_up)))
 

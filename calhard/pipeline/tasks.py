@@ -7,6 +7,7 @@ from pathlib import Path
 
 from calhard.assess.block import Rules, assess_block
 from calhard.assess.correlation import CorrelationSketch
+from calhard.engines.passing import StorageFailed
 from calhard.history import (
     BadFile,
     NotSorted,
@@ -23,6 +24,7 @@ from calhard.pipeline.keys import KeyLedger
 from calhard.pipeline.marks import begun, mark_path, read_mark
 from calhard.pipeline.shardfile import Attempt, BatchSink, Pile
 from calhard.plan.globs import matched
+from calhard.report.names import display_name
 from calhard.series import SeriesBlock
 
 
@@ -40,7 +42,13 @@ class AssessShard:
     """Names or globs of models that are left out."""
 
     def __call__(self, spec: ShardSpec) -> None:
-        """Assess one shard; a file that breaks in the middle is left out as a whole."""
+        """Assess one shard; a file that breaks in the middle is left out as a whole.
+
+        Raises
+        ------
+        StorageFailed
+            It may be read a little later, and this is not the shard's last try.
+        """
         if self._is_done(spec):
             return
         with begun(self.folder, spec.name):
@@ -52,6 +60,8 @@ class AssessShard:
             try:
                 self._attempt(spec, reading, refused)
             except BadFile as e:
+                if e.passing and not spec.final:
+                    raise StorageFailed(f"{display_name(e.path, 200)}: {e.reason}") from e
                 reading = reading.without(e.path)
                 name = next(f.name for f in reading.files if f.path == e.path)
                 refused.reject_file(name, e.reason, e.remedy)

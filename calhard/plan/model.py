@@ -214,13 +214,15 @@ class AuditPlan(Section):
     def sha256(self) -> str:
         """Return a hash of everything that can change a night's results.
 
-        Who is told (alerts, routes, mlflow), how a history was measured, where a night is staged
-        and every secret are left out.
+        Who is told (alerts, routes, mlflow), how a history was measured, where a night is staged,
+        what workers may take (as with the machine, what is left out for it is told) and every
+        secret are left out.
         """
         settings = self.model_dump(
             mode="json", by_alias=True, exclude={"alerts", "measure", "mlflow", "routes"}
         )
-        del settings["storage"]["scratch"]
+        for name in ("scratch", "worker_memory_gib", "task_timeout"):
+            del settings["storage"][name]
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
     @classmethod

@@ -220,7 +220,7 @@ class Regression(Section):
 
 
 class Storage(Section):
-    """What is kept, and how much must be covered."""
+    """What is kept, how much must be covered, what a worker may take."""
 
     keep: Literal["all", "flagged"] = Field(
         "all", description="series whose evidence and values are kept"
@@ -232,3 +232,21 @@ class Storage(Section):
         description="folder in which nights for an object store are staged; by default one among "
         "the temporary folders",
     )
+    worker_memory_gib: Positive | None = Field(
+        None,
+        description="memory of a worker, GiB: a model that needs more is left out before work "
+        "starts; by default the machine's, or on Ray a node's, shared out among its workers",
+    )
+    task_timeout: Duration = Field(
+        "30m", description="a shard that takes longer has hung: its worker is ended"
+    )
+
+    @property
+    def worker_memory(self) -> int | None:
+        """The memory that a worker may take, bytes; None where the engine tells."""
+        return None if self.worker_memory_gib is None else int(self.worker_memory_gib * 2**30)
+
+    @property
+    def task_seconds(self) -> float:
+        """The time-out of a task in seconds."""
+        return parse_duration(self.task_timeout) / 1e6

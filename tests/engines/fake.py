@@ -3,9 +3,10 @@
 import math
 
 from calhard.engines.executor import Kind, Outcome
+from calhard.engines.passing import StorageFailed
 from calhard.errors import CalhardError
 
-FAULTS = ("crash", "memory", "lost", "hang", "slow", "error")
+FAULTS = ("crash", "memory", "lost", "hang", "slow", "error", "storage")
 KINDS = {"crash": Kind.CRASH, "memory": Kind.MEMORY, "lost": Kind.LOST}
 
 
@@ -80,6 +81,8 @@ def outcome(call, fault):
     """What comes of a call that a fault befalls."""
     if fault in KINDS:
         return Outcome(KINDS[fault], error=CalhardError(f"{fault}; in truth"))
+    if fault == "storage":
+        return Outcome(Kind.STORAGE, error=StorageFailed("a disk is away"))
     if fault == "error":
         return Outcome(Kind.ERROR, error=ValueError("wrong"))
     return Outcome.of(call)

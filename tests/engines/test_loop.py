@@ -1,11 +1,14 @@
 """The loop that owns policy, on an executor that fails as it is told to."""
 
+import logging
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calhard.engines import Finished, Policy, Quarantined
 from calhard.engines.loop import Loop
+from calhard.engines.passing import StorageFailed
 from calhard.errors import CalhardError
 from tests.engines import work
 from tests.engines.fake import Clock, Fake
@@ -190,3 +193,37 @@ def test_where_hardly_anything_is_done_the_tasks_are_not_to_blame():
     fails_often = lambda task: 1 // (task % 3)  # noqa: E731
     settled, _ = carried(range(60), policy, function=fails_often, slots=1)
     assert [type(s) for s in settled] == [Quarantined, Finished, Finished] * 20
+
+
+PATIENT = Policy(quarantine=True, patience=(1.0, 4.0), fatal=(OSError,))
+
+
+def test_what_storage_failed_is_tried_again_after_a_while_and_told(caplog):
+    with caplog.at_level(logging.WARNING, "calhard"):
+        settled, fake = carried([5, 6], PATIENT, faults={5: ["storage"] * 2}, slots=1)
+    assert values(settled) == [25, 36]
+    assert fake.started == [5, 6, 5, 5], "others are computed meanwhile"
+    assert fake.clock.now == 8.0, (
+        "a second, another with 6 meanwhile, one more, four of waiting, the last one"
+    )
+    assert [r.getMessage() for r in caplog.records] == [
+        "storage failed (a disk is away); try 2 of 3 in 1 s",
+        "storage failed (a disk is away); try 3 of 3 in 4 s",
+    ]
+
+
+def test_patience_with_storage_has_an_end_and_costs_no_attempt():
+    faults = {5: ["storage", "crash", "crash", "storage"]}
+    settled, _ = carried([5], PATIENT, faults=faults)
+    assert values(settled) == [25]
+    with pytest.raises(StorageFailed, match="a disk is away"):
+        carried([5], PATIENT, faults={5: ["storage"] * 3})
+    with pytest.raises(StorageFailed):
+        carried([5], Policy(), faults={5: ["storage"]})
+
+
+def test_the_last_try_after_storage_failed_is_told_that_it_is():
+    policy = Policy(patience=(1.0, 1.0), last=lambda task: task + 100)
+    settled, fake = carried([5], policy, faults={5: ["storage"] * 2})
+    assert fake.started == [5, 5, 105]
+    assert [(s.task, s.value) for s in settled] == [(5, 105**2)]

@@ -57,7 +57,7 @@ CHANGES = {
     "metrics.brier": {"bound": '"zero"'},
 }
 UNTOLD = {"alerts", "measure", "mlflow", "routes", "overrides", "metrics"}
-NOT_OF_THE_NIGHT = {"storage": {"scratch"}}
+NOT_OF_THE_NIGHT = {"storage": {"scratch", "worker_memory_gib", "task_timeout"}}
 SECTIONS = {"slos": Slos, "windows": Windows, "regression": Regression, "storage": Storage}
 
 
@@ -93,9 +93,11 @@ def test_no_setting_was_forgotten_above():
         '[calibration.hardening.routes.ops]\nurl = "https://x"',
         '[calibration.hardening.mlflow]\nuri = "https://x"',
         '[calibration.hardening.storage]\nscratch = "/scratch/calhard"',
+        "[calibration.hardening.storage]\nworker_memory_gib = 2.0",
+        '[calibration.hardening.storage]\ntask_timeout = "5m"',
     ],
 )
-def test_who_is_told_and_where_a_night_is_staged_does_not_change_the_hash(text):
+def test_who_is_told_and_what_computes_a_night_and_where_does_not_change_the_hash(text):
     plan = AuditPlan.from_text(text)
     assert plan != AuditPlan()
     assert plan.sha256() == AuditPlan().sha256()

@@ -105,6 +105,16 @@ class RayEngine:
             with self.executor() as executor:
                 yield from Loop(executor, function, tasks, policy, split).results()
 
+    def worker_memory(self) -> int | None:
+        """Return the least of the nodes' memories by processor, times what a call takes of those.
+
+        None on a cluster that has no node yet.
+        """
+        self._join()
+        from calhard.engines.on_ray.room import Room
+
+        return Room(self.cpus_per_task, self.gpus, self.workers).memory()
+
     def executor(self) -> RayTasks:
         """Return where tasks are computed; Ray is started or joined if need be.
 

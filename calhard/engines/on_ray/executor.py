@@ -200,7 +200,7 @@ class RayActors(RayTasks):
     def _release(self, ref: ObjectRef[bytes], outcome: Outcome) -> None:
         """Keep an actor for the next call, unless it died, or holds memory for nothing."""
         actor = self._busy.pop(ref)
-        if outcome.kind in {Kind.DONE, Kind.ERROR}:
+        if outcome.kind in {Kind.DONE, Kind.ERROR, Kind.STORAGE}:
             self._idle.append(actor)
         else:
             ray.kill(actor, no_restart=True)

@@ -65,6 +65,19 @@ class Room:
                 "worker; add nodes, or name with --workers how many the cluster shall grow to"
             )
 
+    def memory(self) -> int | None:
+        """Return the memory of a call in bytes, on the node that has least; None without nodes.
+
+        It is what Ray tells that a node has, in the proportion of the processors.
+        """
+        nodes = [node["Resources"] for node in alive_nodes()]
+        shares = [
+            int(has["memory"] * self.cpus / has["CPU"])
+            for has in nodes
+            if "memory" in has and self._on(has)
+        ]
+        return min(shares) if shares else None
+
     def _count(self) -> int:
         return sum(self._on(node["Resources"]) for node in alive_nodes())
 
