@@ -12,6 +12,7 @@ from calhard.history import read_baseline
 from calhard.pipeline import AuditReport, run_audit
 from calhard.plan import AuditPlan
 from calhard.plan.instant import instant
+from calhard.sources import fetched
 from calhard.store import open_night
 
 
@@ -34,7 +35,8 @@ def audit(
     Parameters
     ----------
     history : path or URI
-        A Parquet, Arrow IPC or CSV file, a folder of them, or a URI such as ``s3://bucket/history``.
+        A Parquet, Arrow IPC or CSV file, a folder of them, a URI such as ``s3://bucket/history``,
+        or ``mlflow:EXPERIMENT`` (``[mlflow]`` names the server).
     plan : AuditPlan, optional
         The rules of the night, ``AuditPlan.from_toml("calhard.toml")`` for one; every rule has a
         default.
@@ -81,16 +83,19 @@ def audit(
     rules = AuditPlan() if plan is None else plan
     if not rules.enabled:
         raise ConfigError("the plan is disabled (enabled = false); nothing was done")
-    return run_audit(
-        history,
-        rules,
-        out=out,
-        as_of_us=instant(as_of),
-        engine=LocalEngine(workers),
-        baseline=None if baseline is None else read_baseline(baseline, rules),
-        force=force,
-        progress=progress,
-    )
+    moment = instant(as_of)
+    pinned = None if baseline is None else read_baseline(baseline, rules)
+    with fetched(history, rules, out=out, as_of_us=moment, progress=progress) as source:
+        return run_audit(
+            source,
+            rules,
+            out=out,
+            as_of_us=moment,
+            engine=LocalEngine(workers),
+            baseline=pinned,
+            force=force,
+            progress=progress,
+        )
 
 
 def explain(

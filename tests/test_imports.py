@@ -26,7 +26,18 @@ CORE = (
     "errors",
     "_version",
 )
-EDGES = ("history", "measure", "prepare", "store", "engines", "simulate", "uri", "registry")
+EDGES = (
+    "history",
+    "measure",
+    "prepare",
+    "store",
+    "engines",
+    "simulate",
+    "sinks",
+    "sources",
+    "uri",
+    "registry",
+)
 WIRING = ("pipeline", "cli", "api", "demo", "submit", "doctor")
 OPTIONAL = ("ray", "mlflow", "cupy")
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from calhard.cli import engines, options
+from calhard.cli import engines, options, source
+from calhard.cli.sending import check_server, send_night
 from calhard.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -43,7 +44,12 @@ ORIGINS = {
     show_default=True,
     help="What computes them.",
 )
-@click.option("--mlflow-uri", metavar="U", help="Not available in this version.")
+@click.option(
+    "--mlflow-uri",
+    metavar="U",
+    help="MLflow server, such as http://127.0.0.1:5000, that the night is sent to (overrides the "
+    "configuration), and of which HISTORY is an experiment if it is mlflow:EXPERIMENT.",
+)
 @click.option(
     "--baseline",
     metavar="F",
@@ -72,7 +78,7 @@ def command(
     as_json: bool,
     exit_zero: bool,
 ) -> int:
-    """Audit one night of HISTORY: a file, a folder or a URI of calibration metrics.
+    """Audit one night of HISTORY: calibration metrics in a file, a folder, at a URI, in MLflow.
 
     \b
     Examples:
@@ -80,6 +86,7 @@ def command(
       calhard audit s3://bucket/history --out s3://bucket/nights --config calhard.toml
       calhard audit history.parquet --out nights --as-of 2026-05-31T00:00Z --json
       calhard audit history/ --out nights --baseline agreed.csv
+      calhard audit mlflow:fraud --out nights --mlflow-uri http://127.0.0.1:5000
       calhard audit /shared/history --out /shared/nights --engine ray --ray-address auto
 
     \b
@@ -87,6 +94,10 @@ def command(
       0  audited, nothing confirmed        3  degraded: coverage under its bound
       1  audited, confirmed findings       4  failed, nothing published
       2  usage or configuration error     75  the night is being written by someone else
+
+    With --mlflow-uri, or a uri under [mlflow] of the configuration, the night is sent to MLflow
+    when it is published. What goes wrong there is told and changes neither night nor exit code;
+    calhard publish OUT --pending sends it later.
 
     A night that is published already is not audited again: its summary is printed and its exit
     code returned. --force writes a new revision and keeps the old one.
@@ -97,40 +108,44 @@ def command(
     from calhard.pipeline import run_audit
     from calhard.store import open_night
 
-    _refuse(
-        ("--device gpu", device == "gpu", "use --device cpu"),
-        ("--mlflow-uri", mlflow_uri is not None, "use audit without it"),
-    )
+    if device == "gpu":
+        raise ConfigError("--device gpu is not available in this version; use --device cpu")
     plan = options.load_plan(config, fleet)
     if not plan.enabled:
         click.echo(DISABLED, err=as_json or quiet)  # stdout is for summary.json, or for findings
         return 0
     if isinstance(out, str) and engine == "ray" and ray_address not in {None, "local"}:
         _check_staging(plan)
+    check_server(plan.mlflow, mlflow_uri)
     pinned = None if baseline is None else read_baseline(baseline, plan)
-    computing = engines.chosen(engine, ray_address, workers)
-    with computing as where, progress(quiet=quiet) as tell:
-        report = run_audit(
-            history,
-            plan,
-            out=out,
-            as_of_us=options.parse_instant(as_of),
-            engine=where,
-            baseline=pinned,
-            force=force,
-            progress=tell,
-        )
-    if not report.fresh:
-        other = _other(
-            report.summary,
-            plan_sha256=plan.sha256(),
-            baseline_sha256=None if pinned is None else pinned.sha256,
-            input_sha256=History.open(history, plan).fingerprint(),
-        )
-        if other or not quiet:
-            _tell_published(report.night, other)
+    instant = options.parse_instant(as_of)
+    reading = source.opened(history, plan, uri=mlflow_uri, out=out, as_of_us=instant, quiet=quiet)
+    with reading as opened:
+        computing = engines.chosen(engine, ray_address, workers)
+        with computing as where, progress(quiet=quiet) as tell:
+            report = run_audit(
+                opened,
+                plan,
+                out=out,
+                as_of_us=instant,
+                engine=where,
+                baseline=pinned,
+                force=force,
+                progress=tell,
+            )
+        if not report.fresh:
+            other = _other(
+                report.summary,
+                plan_sha256=plan.sha256(),
+                baseline_sha256=None if pinned is None else pinned.sha256,
+                input_sha256=History.open(opened, plan).fingerprint(),
+            )
+            if other or not quiet:
+                _tell_published(report.night, other)
+    night = open_night(out, report.night)
     if as_json or not quiet or report.exit_code:
-        show_night(open_night(out, report.night), as_json=as_json)
+        show_night(night, as_json=as_json)
+    send_night(out, night, plan.mlflow, mlflow_uri, quiet=quiet)
     return 0 if exit_zero and report.exit_code == 1 else report.exit_code
 
 
@@ -149,13 +164,6 @@ def _check_staging(plan: AuditPlan) -> None:
             "on a cluster a night for an object store is staged where every node sees it: name "
             'such a folder, [calibration.hardening.storage] scratch = "/shared/calhard"'
         )
-
-
-def _refuse(*options: tuple[str, bool, str]) -> None:
-    """Refuse options of the contract that this version has not: (name, whether given, remedy)."""
-    for name, given, remedy in options:
-        if given:
-            raise ConfigError(f"{name} is not available in this version; {remedy}")
 
 
 def _other(summary: Mapping[str, Any], **now: str | None) -> list[str]:

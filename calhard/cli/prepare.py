@@ -8,6 +8,7 @@ import click
 
 from calhard.cli import engines, options
 from calhard.cli.output import json_text, reader_may_leave
+from calhard.errors import ConfigError
 
 
 @click.command("prepare", no_args_is_help=True)
@@ -54,8 +55,14 @@ def command(
     from calhard.cli.progress import PREPARE, progress
     from calhard.prepare.run import prepare_history
     from calhard.prepare.told import alarming_lines, report_lines
+    from calhard.sources import experiment_of
 
     plan = options.load_plan(config, None)
+    if experiment_of(history) is not None:
+        raise ConfigError(
+            f"{history}: an experiment is not prepared: an audit reads it as sorted Parquet as it "
+            "is; give it to calhard audit"
+        )
     computing = engines.chosen(engine, ray_address, workers)
     with computing as where, progress(quiet=quiet, stages=PREPARE, unit="tasks") as tell:
         report = prepare_history(history, out, plan=plan, force=force, engine=where, progress=tell)

@@ -21,6 +21,7 @@ AUDIT = {
     "series": "keeping series",
 }
 MEASURE = {"scatter": "reading", "measure": "measuring", "merge": "writing"}
+FETCH = {"fetch": "fetching"}
 PREPARE = {"sample": "sampling", "scatter": "reading", "write": "writing"}
 """What stages are called, in their order."""
 RESUME = "resume"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -58,12 +58,23 @@ class HistoryCheck:
     ordered: bool
     account: RowAccount
     lag_us: int = 0
+    left_out: tuple[Mapping[str, object], ...] = ()
+    """Rows of the coverage table: what an experiment of MLflow holds that became no rows."""
 
     @property
     def sound(self) -> bool:
         """Whether rows are left to audit, nothing would be rejected and no value is bad."""
-        rejected = self.account.rejected or self.account.files or self.conflicting
-        return self.account.rows > 0 and not rejected and not self.bad_values
+        return self.account.rows > 0 and not self.refused and not self.bad_values
+
+    @property
+    def refused(self) -> bool:
+        """Whether parts would be rejected."""
+        lost = any(row["outcome"] == "rejected" for row in self.left_out)
+        return bool(self.account.rejected or self.account.files or self.conflicting or lost)
+
+    def coverage(self) -> list[Mapping[str, object]]:
+        """Return the rows of the coverage table that tell of rows, files and what was left out."""
+        return [*self.account.coverage(), *self.left_out]
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON would hold it."""
@@ -79,7 +90,7 @@ class HistoryCheck:
             "tags": list(self.tags),
             "shards": self.shards,
             "ordered": self.ordered,
-            "coverage": self.account.coverage(),
+            "coverage": self.coverage(),
             "sound": self.sound,
         }
 
@@ -139,6 +150,7 @@ def check_history(
         all(spec.ordered for spec in shards),
         tally.account,
         window.lag,
+        history.left_out,
     )
 
 
@@ -211,7 +223,7 @@ def print_check(found: HistoryCheck, console: Console) -> None:
         lines.append(f"values     {_bad_values(found.bad_values)}")
     for line in lines:
         console.print(Text(line))
-    rows = [r for r in found.account.coverage() if r["outcome"] != "audited"]
+    rows = [r for r in found.coverage() if r["outcome"] != "audited"]
     if rows:
         console.print(_refused(rows))
 
@@ -225,9 +237,7 @@ def _verdict(found: HistoryCheck) -> str:
         return "sound"
     if not found.account.rows:
         return "nothing would be audited"
-    account = found.account
-    rejected = account.rejected or account.files or found.conflicting
-    return "parts would be rejected" if rejected else "values are not finite or out of range"
+    return "parts would be rejected" if found.refused else "values are not finite or out of range"
 
 
 def _bad_values(counts: dict[str, int]) -> str:

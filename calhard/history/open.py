@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from calhard.history.account import RowAccount
 from calhard.history.batches import Unreadable, read_batches
 from calhard.history.columns import ColumnPlan, plan_columns
 from calhard.history.convert import ColumnError
+from calhard.history.fetched import Fetched
 from calhard.history.files import HistoryFile, list_files, open_source
 from calhard.history.footers import row_group_extents
 from calhard.history.ids import Names
@@ -43,7 +44,7 @@ class History:
     """The readable files of a history and what their columns are.
 
     ``account`` holds the files that were refused; ``metrics`` and ``tags`` are those of all files
-    together, in table order.
+    together, in table order. ``origin`` tells of what the files are a copy, if of anything.
     """
 
     source: str
@@ -56,6 +57,7 @@ class History:
     account: RowAccount
     timezone: str | None
     clock_skew_us: int
+    origin: Fetched | None = None
 
     @classmethod
     def open(
@@ -76,6 +78,8 @@ class History:
             Nothing is there, or no file can be read; the message names each file's fault.
         """
         filesystem, root = open_source(source, filesystem)
+        origin = source if isinstance(source, Fetched) else None
+        name = shown(os.fspath(source)) if origin is None else origin.name
         account = RowAccount()
         catalogue = list(plan.metric_catalogue())
 
@@ -86,10 +90,10 @@ class History:
         files = list_files(filesystem, root)
         found = readable_files(files, columns_of, plan.windows.timezone, account)
         if not found:
-            raise InputError(no_file(shown(os.fspath(source)), account, "audited"))
+            raise InputError(no_file(name, account, "audited"))
         present = {m for _, columns in found for m in columns.metrics}
         return cls(
-            shown(os.fspath(source)),
+            name,
             filesystem,
             tuple(file for file, _ in found),
             tuple(columns for _, columns in found),
@@ -99,7 +103,13 @@ class History:
             account,
             plan.windows.timezone,
             plan.windows.clock_skew_us,
+            origin,
         )
+
+    @property
+    def left_out(self) -> tuple[Mapping[str, object], ...]:
+        """Rows of the coverage table: what its origin holds that became no rows."""
+        return () if self.origin is None else self.origin.left_out
 
     def reading_of(self, clock: Clock, now_us: int) -> Reading:
         """Return what a worker needs to read the windows of a clock."""

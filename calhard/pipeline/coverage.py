@@ -44,6 +44,7 @@ class Coverage:
         """Return one row per unit, outcome and reason, `schema.COVERAGE`."""
         rows = [
             *self.account.coverage(),
+            *self.history.left_out,
             *self._unverifiable(),
             *self._series(),
             *(

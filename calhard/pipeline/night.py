@@ -79,7 +79,8 @@ def conclude(
     summary |= {"engine": engine, "timings": {"seconds": round(time.monotonic() - started, 3)}}
     report = NightReport(night, tables, summary | {"night": night}, plan.to_toml())
     hashes = ("plan_sha256", "input_sha256", "baseline_sha256")
-    about = {name: summary[name] for name in ("as_of", "fleet", *hashes)}
+    told = [name for name in ("as_of", "fleet", "source", *hashes) if name in summary]
+    about = {name: summary[name] for name in told}
     about |= {"versions": _versions(), "engine": engine, "timings": summary["timings"]}
     return Night(report, about, fleet.ruling, evidence)
 

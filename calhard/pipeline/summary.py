@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from calhard.assess.windows import CADENCES, Clock
 from calhard.findings import compliance, fleet_health
-from calhard.history import RowAccount
+from calhard.history import History, RowAccount
 from calhard.pipeline.coverage import Coverage
 from calhard.pipeline.evidence import NightEvidence
 from calhard.pipeline.fleet import JudgedFleet
@@ -51,6 +51,7 @@ def summarise(
     summary: dict[str, Any] = {
         "fleet": plan.fleet,
         "as_of": datetime.fromtimestamp(fleet.ruling.clock.as_of / 1e6, tz=UTC).isoformat(),
+        **_source(coverage.history),
         **_lag(fleet.ruling.clock),
         "counts": counts,
         "coverage": {"share": share, "bound": bound, "ok": not degraded},
@@ -68,6 +69,11 @@ def summarise(
         "exit_code": 3 if degraded else (1 if confirmed else 0),
     }
     return summary | {"verdict": _verdict(summary), "sentence": verdict_sentence(summary)}
+
+
+def _source(history: History) -> dict[str, str]:
+    """What the history was fetched from; files are told by ``input_sha256`` alone."""
+    return {} if history.origin is None else {"source": history.origin.name}
 
 
 def _lag(clock: Clock) -> dict[str, float]:

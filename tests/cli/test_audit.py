@@ -91,14 +91,10 @@ def test_75_means_that_someone_else_writes_this_night(run, healthy, tmp_path):
     assert audit(run, healthy, tmp_path).code == 0
 
 
-@pytest.mark.parametrize("option", ["--device=gpu", "--mlflow-uri="])
-def test_devices_and_sinks_that_are_not_there_end_with_2_before_any_work(
-    run, healthy, tmp_path, option
-):
-    ended = audit(run, healthy, tmp_path / "out", option)
+def test_a_device_that_is_not_there_ends_with_2_before_any_work(run, healthy, tmp_path):
+    ended = audit(run, healthy, tmp_path / "out", "--device=gpu")
     assert ended.code == 2
-    name = option.replace("=", " ").strip()
-    assert ended.err.startswith(f"calhard: {name} is not available in this version; use")
+    assert ended.err.startswith("calhard: --device gpu is not available in this version; use")
     assert not (tmp_path / "out").exists()
 
 
