@@ -27,6 +27,7 @@ from calhard.history.ids import Bools, Codes, Ints, Keys, pair_codes
 from calhard.history.rows import names_in
 from calhard.history.rules import YEAR_1990, CheckedBatch, Span
 from calhard.prepare.columns import INSTANT, ORIGIN, FileColumns, spilled
+from calhard.prepare.keys import Key
 
 ANY = Span(YEAR_1990, 0, 0)
 """No rule asks for it."""
@@ -121,10 +122,14 @@ def read_placed(
                 yield Placed(pair, stamp, table)
 
 
-def read_keys(
-    reading: PrepareReading, index: int, keys: Keys, row_groups: Sequence[int] | None = None
-) -> Iterator[tuple[Codes, Ints]]:
-    """Yield pairs and instants of the rows that `read_placed` would, and read nothing else.
+def draw_keys(
+    reading: PrepareReading,
+    index: int,
+    row_groups: Sequence[int] | None,
+    share: float,
+    rng: np.random.Generator,
+) -> Iterator[Key]:
+    """Yield the keys of about a share of the rows that `read_placed` would; of no others is asked.
 
     Raises
     ------
@@ -135,10 +140,17 @@ def read_keys(
     plan = reading.plans[index].only(("model_id", "class_id", "timestamp"))
     with _told(file):
         for batch in read_batches(reading.filesystem, file, plan, row_groups):
-            checked = Keyed(batch, plan, file.name, 0, keys, reading.timezone)
+            count = rng.binomial(batch.num_rows, share)
+            if not count:
+                continue
+            drawn = batch.take(pa.array(rng.integers(0, batch.num_rows, count)))
+            keys = Keys()
+            checked = Keyed(drawn, plan, file.name, 0, keys, reading.timezone)
             keep = checked.refuse(ANY, RowAccount())
-            pair, stamp = checked.pairs.code, checked.stamp
-            yield (pair, stamp) if keep is None else (pair[keep], stamp[keep])
+            chosen = slice(None) if keep is None else keep
+            pair, stamp = checked.pairs.code[chosen], checked.stamp[chosen]
+            for code, instant in zip(pair.tolist(), stamp.tolist(), strict=True):
+                yield (*keys.pairs[code], instant)
 
 
 @contextmanager

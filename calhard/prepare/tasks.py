@@ -19,7 +19,7 @@ from calhard.measure.pieces import ScatterTask
 from calhard.prepare.columns import ORIGIN, spilled
 from calhard.prepare.keys import Bounds, Key
 from calhard.prepare.order import KeyNames, in_order, merged
-from calhard.prepare.rows import PrepareReading, read_keys, read_placed
+from calhard.prepare.rows import PrepareReading, draw_keys, read_placed
 from calhard.prepare.sink import Part, PartSink, part_name
 from calhard.prepare.spill import Batches, Spill, SpillWriter, read_spilled
 
@@ -36,16 +36,11 @@ class Sample:
 
     def __call__(self, task: ScatterTask) -> list[Key]:
         """Draw from one task."""
-        rng = np.random.default_rng(task.index)
+        rng, share = np.random.default_rng(task.index), 1.0 / self.step
         found: list[Key] = []
         for piece in task.pieces:
-            keys = Keys()
             try:
-                for pair, stamp in read_keys(self.reading, piece.file, keys, piece.row_groups):
-                    count = rng.binomial(len(pair), 1.0 / self.step)
-                    drawn = rng.integers(0, len(pair), count)
-                    pairs = (keys.pairs[code] for code in pair[drawn].tolist())
-                    found += [(*p, t) for p, t in zip(pairs, stamp[drawn].tolist(), strict=True)]
+                found += draw_keys(self.reading, piece.file, piece.row_groups, share, rng)
             except BadFile:
                 continue
         return found
