@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from ipaddress import ip_address
 from typing import Any
 
+from calhard.engines.on_ray.loopback import kept_to_loopback
 from calhard.engines.on_ray.manners import nothing_on_stdout, signals_as_they_were
 from calhard.errors import CalhardError, ConfigError
 
@@ -57,6 +58,9 @@ def joined(address: str, *, debug: bool = False) -> Iterator[None]:
         _knock(host, port, address)
     ray = import_module("ray")
     with ExitStack() as stack:
+        here = _on_this_machine(address)
+        if here is not None:
+            stack.enter_context(kept_to_loopback(*here))
         stack.enter_context(nothing_on_stdout(debug=debug))
         stack.callback(ray.shutdown)
         with signals_as_they_were():
@@ -64,6 +68,21 @@ def joined(address: str, *, debug: bool = False) -> Iterator[None]:
         if address == "auto":
             check_guarded(ray.get_runtime_context().gcs_address.rpartition(":")[0].strip("[]"))
         yield
+
+
+def _on_this_machine(address: str) -> tuple[str, int] | None:
+    """Host and port of a cluster's head that is named by a loopback address."""
+    if address == "auto":
+        told = (
+            os.environ.get("RAY_ADDRESS") or import_module("ray._private.utils").read_ray_address()
+        )
+        if not told or "://" in told or ":" not in told:
+            return None
+        address = told
+    if address.startswith("ray://"):  # a proxy's, which the driver speaks to alone
+        return None
+    host, port = _parted(address)
+    return (host, port) if _is_loopback(host) else None
 
 
 def _init(ray: Any, address: str, *, debug: bool) -> None:
