@@ -140,7 +140,8 @@ class Jobs:
         broken = (RuntimeError, OSError, import_module("aiohttp").ClientError)
         while True:
             try:
-                asyncio.run(log.follow(self.client, name))
+                if not self._info(name).status.is_terminal():  # else Ray takes seconds for nothing
+                    asyncio.run(log.follow(self.client, name))
             except broken:
                 time.sleep(AGAIN_SECONDS)
                 self.dashboard.version()

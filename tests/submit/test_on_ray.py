@@ -125,8 +125,9 @@ def test_a_night_that_is_at_work_is_not_submitted_twice(cluster, jobs, history, 
     finally:
         jobs.stop(name)
     assert jobs.client.get_job_status(name) == "STOPPED"
-    assert jobs.follow(name, str, str).code == 4
-    assert "was stopped" in jobs.follow(name, str, str).told
+    ended = jobs.follow(name, str, str)
+    assert ended.code == 4
+    assert "was stopped" in ended.told
 
 
 def test_ctrl_c_leaves_the_job_and_says_how_to_go_on(cluster, jobs, history, tmp_path):

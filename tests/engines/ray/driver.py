@@ -1,4 +1,6 @@
-"""``python -m tests.engines.ray.driver HISTORY OUT GATE``: an audit on Ray that stops half-way.
+"""``python -m tests.engines.ray.driver HISTORY OUT GATE [ADDRESS]``: an audit that stops half-way.
+
+It runs on the Ray at an address, or on one of its own.
 
 The first two of three shards are assessed, the third once the file GATE is there. Prints ``half``
 when it waits for that, with what a test may want to kill.
@@ -46,11 +48,11 @@ def told(stage, done, total, rows):
         print("half", ray.get_runtime_context().gcs_address, flush=True)  # noqa: T201
 
 
-def main(history, out, gate):
+def main(history, out, gate, address=None):
     """Audit; tell what went wrong as the command does."""
     opening.ordered_shards = FEW
-    heart.PATIENCE_SECONDS = 3.0
-    with RayEngine() as engine:
+    heart.PATIENCE_SECONDS = 1.0
+    with RayEngine(address) as engine:
         try:
             report = run_audit(
                 history, AuditPlan(), out=out, engine=Gated(engine, gate), progress=told

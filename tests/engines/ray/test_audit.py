@@ -74,12 +74,13 @@ def test_a_poison_model_is_left_out_by_name_on_ray_as_well(own_ray, history, tmp
     assert set(health.values()) == {"HEALTHY"}
 
 
-def half_way(history, out):
-    """Start an audit on a Ray of its own; return it when two of three shards are done."""
+def half_way(history, out, *address):
+    """Start an audit on a Ray, its own by default; return it when two of three shards are done."""
     environment = os.environ | {"PYTHONPATH": PATHS}
-    for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"):
+    for name in () if address else ("RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"):
         environment.pop(name, None)
     command = [sys.executable, "-m", "tests.engines.ray.driver", history, out, out / "gate"]
+    command += address
     driver = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     line = driver.stdout.readline()
     assert line.startswith("half 127.0.0.1:"), line
@@ -130,7 +131,9 @@ def test_a_head_that_is_killed_ends_the_run_with_a_clear_message(history, tmp_pa
 def test_sigterm_ends_the_run_in_order_and_it_is_gone_on_with_on_ray(
     own_ray, history, tmp_path, sound
 ):
-    driver = half_way(history, tmp_path)
+    import ray
+
+    driver = half_way(history, tmp_path, ray.get_runtime_context().gcs_address)
     driver.send_signal(signal.SIGTERM)
     assert driver.wait() == 128 + signal.SIGTERM
     told = []

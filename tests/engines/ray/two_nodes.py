@@ -14,10 +14,13 @@ from calhard.errors import CalhardError
 from tests.engines import work
 from tests.engines.ray.work import tell_node_and_wait, wait_for
 
+QUICK = {"RAY_health_check_period_ms": "800"}
+"""After five looks a node is known to be dead; one that is slow has ten seconds for each."""
+
 
 def main(folder):
     """Compute on both nodes, kill one, go on with the other."""
-    os.environ["RAY_TMPDIR"] = str(folder)
+    os.environ |= QUICK | {"RAY_TMPDIR": str(folder)}
     import ray
     from ray.cluster_utils import Cluster
 
