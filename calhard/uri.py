@@ -1,7 +1,8 @@
-"""Opens places that a URI names, with time-outs, and tells a person what their servers say."""
+"""Opens places that a URI names, with time-outs; what their servers say, and which of it passes."""
 
 from __future__ import annotations
 
+import errno
 import re
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -43,6 +44,27 @@ _TOLD = (
     (r"curlCode: (52|55|56)\b", "the server ended the connection; run again when it is up"),
 )
 """What stands in arrow's messages, and what a person can do; the first that fits counts."""
+
+
+_PASSING = re.compile(
+    r"curlCode: (7|28|52|55|56)\b|HTTP status (429|5\d\d)|NETWORK_CONNECTION|REQUEST_TIMEOUT|"
+    r"SLOW_DOWN|THROTTLING|INTERNAL_FAILURE|SERVICE_UNAVAILABLE"
+)
+"""What stands in arrow's messages where a server did not answer, or was overloaded."""
+_PASSING_NUMBERS = frozenset(
+    getattr(errno, name)
+    for name in (
+        *("EIO", "EREMOTEIO", "ESTALE", "ETIMEDOUT", "EAGAIN"),
+        *("ECONNRESET", "ECONNABORTED", "ECONNREFUSED"),
+        *("ENETDOWN", "ENETUNREACH", "ENETRESET", "EHOSTDOWN", "EHOSTUNREACH"),
+    )
+    if hasattr(errno, name)
+)
+"""What a disk across a network says that is away."""
+
+
+class StorageFailed(OSError):
+    """Storage did not give what it should, and may a little later; the message is for a person."""
 
 
 def is_uri(text: str) -> bool:
@@ -118,6 +140,20 @@ def _patient(filesystem: pafs.FileSystem, own: dict[str, float]) -> pafs.FileSys
 def is_remote(error: BaseException) -> bool:
     """Return whether an object store's client raised an error."""
     return "AWS Error" in str(error) or "curlCode" in str(error)
+
+
+def passes(error: BaseException) -> bool:
+    """Return whether an error of storage may be gone a little later, with nothing mended.
+
+    A full disk, a folder that is closed or missing, and bytes that are damaged stay what they are.
+    """
+    if isinstance(error, StorageFailed):
+        return True
+    if not isinstance(error, OSError):
+        return False
+    if is_remote(error):
+        return _PASSING.search(str(error)) is not None
+    return error.errno in _PASSING_NUMBERS
 
 
 def told(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from calhard.engines.passing import passes
+from calhard.uri import passes
 
 Ticket = int
 """Names a started call; no executor gives the same one twice."""
@@ -27,7 +27,7 @@ class Kind(StrEnum):
     LOST = "lost"
     """Its worker or node is gone, through no fault of the task."""
     STORAGE = "storage failed"
-    """Storage failed the task in a way that may pass: `passing.passes`."""
+    """Storage failed the task in a way that may pass: `uri.passes`."""
     CANCELLED = "cancelled"
 
 

@@ -9,13 +9,12 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from pyarrow import csv
 
-from calhard.engines.passing import passes
 from calhard.history.account import DAMAGED
 from calhard.history.cells import NO_NUMBER, odd_cell, without_nulls
 from calhard.history.columns import KNOWN, ColumnPlan
 from calhard.history.convert import value_type
 from calhard.history.files import FAULTS, HistoryFile
-from calhard.uri import is_remote, told
+from calhard.uri import is_remote, passes, told
 
 BATCH_ROWS = 2**17
 FLAG_WORDS = pa.dictionary(pa.int32(), pa.string())

@@ -15,12 +15,12 @@ from calhard.history.footers import series_rows
 from calhard.history.models import models_of
 from calhard.history.shards import Reading, ShardSpec
 
-STREAMED = (70, 18, 8)
-GATHERED = (48, 16, 8)
+STREAMED = (60, 16, 8)
+GATHERED = (40, 12, 6)
 """Bytes of a row that a worker holds: by itself, for each metric and for each tag.
 
-Measured as what more rows add to the most that a worker takes, and a little under that; a gathered
-model of one class takes up to twice as much.
+Measured as what more rows add to the most that a worker takes, and a tenth under that; a gathered
+model takes that with many classes, and up to three times as much with one.
 """
 
 

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from calhard.assess.block import Rules, metric_windows
 from calhard.assess.dense import aggregate_dense
 from calhard.assess.windows import find_windows
-from calhard.engines.passing import StorageFailed
 from calhard.errors import InputError
 from calhard.history import BadFile, History, NotSorted, Reading, RowAccount, ShardSpec, read_blocks
 from calhard.history.footers import row_group_extents
@@ -25,6 +24,7 @@ from calhard.plan.globs import matched
 from calhard.report.names import display_name
 from calhard.schema import TIMESTAMP
 from calhard.series import SeriesBlock
+from calhard.uri import StorageFailed
 
 Group = tuple[str, str]
 VERSION = "model_version"

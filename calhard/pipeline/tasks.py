@@ -7,7 +7,6 @@ from pathlib import Path
 
 from calhard.assess.block import Rules, assess_block
 from calhard.assess.correlation import CorrelationSketch
-from calhard.engines.passing import StorageFailed
 from calhard.history import (
     BadFile,
     NotSorted,
@@ -26,6 +25,7 @@ from calhard.pipeline.shardfile import Attempt, BatchSink, Pile
 from calhard.plan.globs import matched
 from calhard.report.names import display_name
 from calhard.series import SeriesBlock
+from calhard.uri import StorageFailed
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 import math
 
 from calhard.engines.executor import Kind, Outcome
-from calhard.engines.passing import StorageFailed
 from calhard.errors import CalhardError
+from calhard.uri import StorageFailed
 
 FAULTS = ("crash", "memory", "lost", "hang", "slow", "error", "storage")
 KINDS = {"crash": Kind.CRASH, "memory": Kind.MEMORY, "lost": Kind.LOST}

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from calhard.engines import Finished, Policy, Quarantined
 from calhard.engines.loop import Loop
-from calhard.engines.passing import StorageFailed
 from calhard.errors import CalhardError
+from calhard.uri import StorageFailed
 from tests.engines import work
 from tests.engines.fake import Clock, Fake
 

@@ -10,7 +10,7 @@ import pytest
 
 from calhard.engines import LocalEngine, Policy
 from calhard.engines.memory import machine_memory
-from calhard.engines.passing import StorageFailed, passes
+from calhard.uri import StorageFailed, passes
 
 PATIENT = Policy(patience=(0.01, 0.01), isolate=True)
 
