@@ -124,6 +124,9 @@ def _compliance(axes: Axes, days: Sequence[int], summaries: Sequence[Summary]) -
     axes.axhline(goal, color=INK, linestyle=(0, (5, 3)), linewidth=1.0, label=f"goal {goal:g} %")
     tidy(axes)
     axes.margins(y=0.25)
+    low, high = axes.get_ylim()
+    axes.set_yticks([tick for tick in axes.get_yticks() if low <= tick <= 100.0])
+    axes.set_ylim(low, high)
     axes.set_ylabel("%", color=SOFT)
     _key(axes)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -18,16 +18,19 @@ GRID = 2_000
 """Steps of the line across the width; more would not be seen."""
 FEW = 60
 """Up to so many values each has a dot."""
+ABOVE, BELOW, LINE, ROOM = 4.0, 13.0, 13.0, 40.0
+"""Pixels from a line up or down to its words, from words to words, and of free room at the top."""
 ENOUGH = 14.0
 """A window narrower than so many percent of the width has no room for its name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A line across the plot at x or y, and what stands beside it."""
+    """A line across the plot at x or y, and what stands beside it; at ``level``, if it has one."""
 
     place: float
     text: str
+    level: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +143,7 @@ def plot(picture: SeriesPicture) -> Plot | None:
     levels = [round(frame.y(v)) for v in value.tolist()]
     ticks = value_ticks(frame.levels)
     bounds = [b for b in (picture.bound_low, picture.bound_high) if b is not None]
-    marks = tuple(Mark(frame.y(b), _bound(b)) for b in bounds if frame.holds(b))
+    marks = _bounds([Mark(frame.y(b), _bound(b)) for b in bounds if frame.holds(b)])
     return Plot(
         picture=picture,
         line=_path(steps, levels, stretch.tolist()),
@@ -199,6 +202,23 @@ def _bound(value: float) -> str:
     return f"SLO bound {number(value, 3)}"
 
 
+def _bounds(marks: Sequence[Mark]) -> tuple[Mark, ...]:
+    """Bounds with levels for their words, which never overprint: outside of both where they fit."""
+    if len(marks) < 2:
+        return tuple(replace(mark, level=_above(mark) or mark.place + BELOW) for mark in marks)
+    lower, upper = marks  # pixels count from the top
+    top = _above(upper) or upper.place + BELOW
+    bottom = lower.place + BELOW if lower.place + BELOW < HEIGHT else lower.place - ABOVE
+    if bottom - top < LINE:
+        top, bottom = (top, top + LINE) if top + LINE < HEIGHT else (bottom - LINE, bottom)
+    return replace(lower, level=round(bottom, 1)), replace(upper, level=round(top, 1))
+
+
+def _above(mark: Mark) -> float | None:
+    """The level of words above a line, where there is room for them."""
+    return mark.place - ABOVE if mark.place > ROOM else None
+
+
 def _baseline(frame: Frame) -> Mark | None:
     base = frame.picture.baseline
     if base is None or not frame.holds(base):
@@ -214,9 +234,16 @@ def _onset(frame: Frame) -> Mark | None:
 
 
 def _free_level(bounds: Sequence[Mark]) -> float:
-    """The highest line of words that no bound crosses."""
-    levels = (13.0, 33.0, 53.0)  # a bound is near one of them at most
-    return next(y for y in levels if all(abs(y - 4.0 - b.place) > 9.0 for b in bounds))
+    """The highest line of words that no bound and none of its words crosses."""
+    taken = [y for b in bounds for y in (b.place, b.level - ABOVE)]
+    levels = (
+        13.0,
+        33.0,
+        53.0,
+        73.0,
+        93.0,
+    )  # each of two bounds and their words is near one at most
+    return next(y for y in levels if all(abs(y - ABOVE - other) > 9.0 for other in taken))
 
 
 def _forecast(frame: Frame) -> Interval | None:

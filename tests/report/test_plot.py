@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from calhard.report.axis import Axis, day_text, day_ticks, tick_text, value_axis, value_ticks
 from calhard.report.picture import series_picture
-from calhard.report.plot import FEW, GRID, HEIGHT, plot
+from calhard.report.plot import FEW, GRID, HEIGHT, LINE, plot
 from calhard.schema import BUILTIN_METRICS, MICROSECONDS_PER_DAY, TIMESTAMP, Metric, series_schema
 from tests.findings.tables import AS_OF_US, ago
 from tests.report.shown import HOURS, row, values
@@ -108,6 +108,22 @@ def test_a_bound_too_far_away_is_told_and_does_not_squash_the_values():
     near = drawn([0.01, 0.08] * 40, rate, slo_bound=0.1, baseline_value=None, **NO_FORECAST)
     assert [mark.text for mark in near.bounds] == ["SLO bound 0.1"]
     assert near.outside == ()
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    bound=st.floats(1e-6, 0.2), base=st.floats(0.0, 0.2), spread=st.sampled_from([1e-4, 0.01, 0.3])
+)
+def test_the_words_of_two_bounds_never_overprint_and_stay_within_the_plot(bound, base, spread):
+    told = [base - spread, base + spread] * 10
+    found = drawn(told, slo_bound=bound, baseline_value=base, **NO_FORECAST)
+    levels = [mark.level for mark in found.bounds]
+    assert all(8 <= level <= HEIGHT + 1 for level in levels)
+    if len(levels) == 2:
+        lower, upper = levels
+        assert lower - upper >= LINE - 0.1
+    taken = [*levels, *(mark.place + 4 for mark in found.bounds)]
+    assert all(abs(found.level - other) > 8 for other in taken)
 
 
 def test_values_that_are_not_finite_are_marked():

@@ -98,4 +98,4 @@ def test_a_name_is_inert_beside_a_diagram(name):
     page = html_report(night, exhibits(night))
     assert 'class="share"' in page
     sound(page)
-    assert "<script" not in page.lower()
+    assert page.lower().count("<script") == 1

@@ -22,7 +22,7 @@ PALE = (
 const found = [];
 for (const node of document.querySelectorAll('body *')) {
   const words = [...node.childNodes].some(c => c.nodeType === 3 && c.textContent.trim());
-  if (!words || node.closest('desc, title') || !node.getClientRects().length) continue;
+  if (!words || node.closest('desc, title, script') || !node.getClientRects().length) continue;
   const style = getComputedStyle(node), svg = node.closest('svg');
   const over = svg ? [...svg.querySelectorAll('rect.reference, rect.analysis, rect.night')]
     .map(r => parse(getComputedStyle(r).fill)) : [];
@@ -150,6 +150,34 @@ def test_the_page_works_in_a_sandboxed_frame(visit, audited, tmp_path):
     assert page.asked == [host.as_uri(), (tmp_path / "page.html").as_uri()]
 
 
+@pytest.mark.parametrize("sandbox", ["allow-scripts", ""], ids=["scripts", "no scripts"])
+def test_a_frame_without_an_origin_shows_all_and_with_scripts_its_links_lead_to_their_parts(
+    visit, audited, tmp_path, sandbox
+):
+    text = audited.read_text(encoding="utf-8")
+    host = tmp_path / "host.html"
+    host.write_text(f'<iframe sandbox="{sandbox}" width="1200" height="700"></iframe>')
+    page = visit(host)
+    page.evaluate("text => { document.querySelector('iframe').srcdoc = text }", text)
+    frame = page.frame_locator("iframe")
+    assert frame.locator("h1").is_visible()
+    assert frame.locator("article svg.plot path.line").first.bounding_box()["width"] > 300
+    if sandbox:
+        frame.get_by_role("link", name="Regressions").click()
+        heading = frame.locator("h2#regressions")
+        assert abs(heading.bounding_box()["y"] - page.locator("iframe").bounding_box()["y"]) < 40
+    assert page.asked == [host.as_uri()]
+
+
+def test_no_table_is_wider_than_a_small_desk(visit, audited):
+    page = visit(audited, width=1280)
+    name = "n.getAttribute('aria-labelledby')"
+    over = f"nodes => nodes.map(n => [{name}, n.scrollWidth - n.clientWidth])"
+    wide = dict(page.locator(".scroll").evaluate_all(over))
+    assert {"violations", "regressions", "coverage"} <= set(wide)
+    assert max(wide.values()) <= 0
+
+
 def test_the_keyboard_reaches_the_incidents_and_every_table(visit, audited):
     page = visit(audited)
     page.keyboard.press("Tab")
@@ -191,7 +219,8 @@ def test_hostile_names_do_nothing(visit, hostile):
     page = visit(hostile)
     assert page.dialogs == []
     assert page.asked == [hostile.as_uri()]
-    made = "script, img, iframe, form, input, object, embed, link, base, [onerror], [onload]"
+    assert page.locator("script").count() == 1
+    made = "img, iframe, form, input, object, embed, link, base, [onerror], [onload]"
     assert page.locator(made).count() == 0
     assert page.locator("article").count() == len(HOSTILE)
     assert page.locator("article svg.plot").count() >= len(HOSTILE)

@@ -120,11 +120,8 @@ def _tags(summary: Mapping[str, Any], night: str, fleet: str) -> dict[str, str]:
         "calhard.fleet": fleet,
         "calhard.audit_date": night,
         "calhard.verdict": str(summary["verdict"]),
-        "calhard.healthy": str(bool(summary["healthy"])).lower(),
         "calhard.exit_code": str(summary["exit_code"]),
         "calhard.as_of": str(summary["as_of"]),
-        "calhard.plan_sha": str(summary["plan_sha256"]),
-        "calhard.input_sha": str(summary["input_sha256"]),
         TAG: TAG_VALUE,
     }
 

@@ -23,14 +23,14 @@ KINDS = {
 """Tables of findings, and what a row of each is called."""
 LISTING = pa.schema(
     [
-        ("finding", pa.string()),
         ("severity", pa.string()),
-        ("verdict", pa.string()),
-        ("direction", pa.string()),
         ("model_id", pa.string()),
         ("class_id", pa.string()),
         ("metric", pa.string()),
+        ("finding", pa.string()),
         ("type", pa.string()),
+        ("verdict", pa.string()),
+        ("direction", pa.string()),
         ("onset", TIMESTAMP),
         ("baseline_value", pa.float64()),
         ("current_value", pa.float64()),

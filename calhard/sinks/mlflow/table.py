@@ -9,7 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from calhard.report.words import NONE, instant, number, percent
+from calhard.report.axis import MONTHS
+from calhard.report.words import number
 from calhard.sinks.mlflow.names import shown
 
 Row = Mapping[str, Any]
@@ -18,7 +19,17 @@ SHOWN = 500
 FILE = "findings.json"
 TAG, TAG_VALUE = "mlflow.loggedArtifacts", json.dumps([{"path": FILE, "type": "table"}])
 """By this tag of a run MLflow knows which JSON files are tables."""
-COLUMNS = ("severity", "model", "class", "metric", "finding", "since")
+COLUMNS = ("severity", "model", "class", "metric", "finding", "change")
+TYPES = {
+    "SuddenJump": "sudden jump",
+    "GradualDrift": "gradual drift",
+    "VarianceIncrease": "more variance",
+    "Oscillation": "oscillation",
+    "MetricFailure": "metric failed",
+    "week": "SLO, week",
+    "night": "SLO, night",
+}
+"""Words for types of findings; a column of the table shows some twenty letters."""
 
 
 def write_table(found: pa.Table, file: Path) -> None:
@@ -29,13 +40,8 @@ def write_table(found: pa.Table, file: Path) -> None:
 
 
 def _cells(row: Row) -> list[str]:
-    since = row["predicted_breach_at"] if row["finding"] == "early warning" else row["onset"]
-    return [
-        _severity(row),
-        *(shown(row[name]) for name in ("model_id", "class_id", "metric")),
-        _finding(row),
-        instant(since) if since is not None else NONE,
-    ]
+    names = (shown(row[name]) for name in ("model_id", "class_id", "metric"))
+    return [_severity(row), *names, _finding(row), _change(row)]
 
 
 def _severity(row: Row) -> str:
@@ -45,11 +51,15 @@ def _severity(row: Row) -> str:
 
 
 def _finding(row: Row) -> str:
-    change = f"{number(row['baseline_value'], 3)} → {number(row['current_value'], 3)}"
+    """What it is, and since when, or when the bound is expected to be broken."""
     if row["finding"] == "early warning":
-        ahead = f"expected {number(row['predicted_value'], 3)}"
-        return f"early warning: {ahead}, risk {percent(row['risk'], 0)}"
-    if row["finding"] == "SLO violation":
-        bound = f"bound {number(row['threshold'], 3)}"
-        return f"SLO of the {row['type']}: {change}, {bound}"
-    return f"{row['type']}: {change}"
+        what, when = "early warning", row["predicted_breach_at"]
+    else:
+        what, when = TYPES.get(row["type"], str(row["type"])), row["onset"]
+    return what if when is None else f"{what}, {when.day} {MONTHS[when.month - 1]}"
+
+
+def _change(row: Row) -> str:
+    if row["finding"] == "early warning":
+        return f"{number(row['current_value'], 3)} → {number(row['predicted_value'], 3)}"
+    return f"{number(row['baseline_value'], 3)} → {number(row['current_value'], 3)}"

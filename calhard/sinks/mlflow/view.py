@@ -11,6 +11,8 @@ from urllib.parse import quote
 
 VIEW = "calhard-nights"
 TAG = f"mlflow.sharedViewState.{VIEW}"
+KIND = "workflowType=machine_learning"
+"""Without it MLflow shows its pages for language models."""
 NAME = "Nights"
 CREATED_MS = 1_767_225_600_000
 """When the view says that it was made: the same for ever, so that it is written once."""
@@ -71,10 +73,10 @@ def view_tag() -> tuple[str, str]:
 def runs_link(server: str, experiment_id: str) -> str:
     """Return the address of the runs table with the view."""
     table = f"#/experiments/{quote(experiment_id, safe='')}/runs"
-    return f"{server.rstrip('/')}/{table}?workflowType=machine_learning&viewStateShareKey={VIEW}"
+    return f"{server.rstrip('/')}/{table}?{KIND}&viewStateShareKey={VIEW}"
 
 
 def run_link(server: str, experiment_id: str, run_id: str) -> str:
     """Return the address of a run's page."""
     place = f"{quote(experiment_id, safe='')}/runs/{quote(run_id, safe='')}"
-    return f"{server.rstrip('/')}/#/experiments/{place}"
+    return f"{server.rstrip('/')}/#/experiments/{place}?{KIND}"
