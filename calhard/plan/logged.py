@@ -17,6 +17,9 @@ OF_RUN = ("tag:", "param:")
 MODELS = ("run_name", "registered_model", "logged_model")
 """Where a model's name may stand beside tags and params."""
 
+NUMBERS = ("tau", "aece_minus_tau", "ece_debiased", "n_bins")
+"""Columns beside the metrics that may be logged too."""
+
 
 def checked_pattern(pattern: str) -> str:
     """Return a pattern of metric keys.

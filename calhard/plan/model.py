@@ -20,6 +20,7 @@ from pydantic import (
 
 from calhard.plan.bounds import BOUNDS, MetricSpec, Override, Thresholds, impossible_bounds
 from calhard.plan.globs import matched
+from calhard.plan.logged import NUMBERS
 from calhard.plan.measuring import Measure
 from calhard.plan.publishing import Mlflow, sealed_here
 from calhard.plan.rules import Broken, refuse
@@ -66,6 +67,13 @@ def known_columns(metrics: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(known))
 
 
+def unlogged(name: str, metrics: Iterable[str]) -> str:
+    """Return why a name is none of what may be logged as a metric."""
+    if name == "total_samples":
+        return 'no metric; it has a key of its own: source.total_samples = "metric:KEY"'
+    return f"no such metric; known: {', '.join([*BUILTIN_METRICS, *metrics, *NUMBERS])}"
+
+
 class AuditPlan(Section):
     """Every rule of a night; all have defaults, so ``AuditPlan()`` is a plan.
 
@@ -107,6 +115,11 @@ class AuditPlan(Section):
             Broken(("columns", name), f"no such column; known: {', '.join(known)}")
             for name in self.columns
             if name not in known
+        ]
+        unknown += [
+            Broken(("mlflow", "source", "metrics", name), unlogged(name, self.metrics))
+            for name in self.mlflow.source.metrics
+            if name not in {*BUILTIN_METRICS, *self.metrics, *NUMBERS}
         ]
         warn, fail = self.slos.merged_bin_warn_threshold, self.slos.merged_bin_fail_threshold
         refuse([*unknown, *impossible_bounds(self.overrides, warn, fail)])

@@ -141,12 +141,13 @@ def _known_keys(table: KeyPath) -> tuple[str, ...]:
     model: type[BaseModel] = AuditPlan
     if table and table[0] in {"overrides", "metrics"}:
         model = Override if table[0] == "overrides" else MetricSpec
-    elif table:
-        model = _section(str(table[0]))
+    else:
+        for name in table:
+            model = _section(model, str(name))
     return tuple(field.alias or name for name, field in model.model_fields.items())
 
 
-def _section(name: str) -> type[BaseModel]:
-    annotation = AuditPlan.model_fields[name].annotation
+def _section(table: type[BaseModel], name: str) -> type[BaseModel]:
+    annotation = table.model_fields[name].annotation
     sections = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type)]
     return next(a for a in sections if issubclass(a, BaseModel))

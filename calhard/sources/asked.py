@@ -191,7 +191,7 @@ class Asked:
         asked = [*(("run_id", run_id) for run_id in run_ids), ("metric_key", key)]
         creds = self._store.get_host_creds()
         answer = http_request(creds, BULK, "GET", params=asked)  # type: ignore[no-untyped-call]  # as MLflow has it
-        verify_rest_response(answer, BULK)  # type: ignore[no-untyped-call]
+        verify_rest_response(answer, BULK)
         return list(answer.json()["metrics"])
 
     def _from_database(self, run_ids: Sequence[str], key: str) -> list[Mapping[str, Any]]:

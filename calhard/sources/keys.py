@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from calhard.errors import ConfigError
-from calhard.plan.logged import PLACEHOLDER
-from calhard.schema import OPTIONAL_COLUMNS
+from calhard.plan.logged import NUMBERS, PLACEHOLDER
 
 if TYPE_CHECKING:
     from calhard.plan import AuditPlan
 
 SAMPLES = "total_samples"
-NUMBERS = tuple(n for n in OPTIONAL_COLUMNS if n not in {SAMPLES, "model_version", "ingested_at"})
-"""Columns beside the metrics that may be logged too."""
 REMEMBERED = 100_000
 """Keys whose meaning is looked up once; beyond, it is found again."""
-SECTION = "calibration.hardening.mlflow.source"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +36,9 @@ class KeyMap:
 
     @classmethod
     def of(cls, plan: AuditPlan) -> KeyMap:
-        """Return the keys of a plan's metrics.
-
-        Raises
-        ------
-        ConfigError
-            A name that is mapped is none of a metric.
-        """
+        """Return the keys of a plan's metrics."""
         logged = plan.mlflow.source
         columns = [*plan.metric_catalogue(), *NUMBERS]
-        _check(logged.metrics, columns)
         keys = {name: logged.metrics.get(name) or own_keys(name) for name in columns}
         keys[SAMPLES] = tuple(
             origin.removeprefix("metric:")
@@ -96,15 +83,3 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     names = [f"(?P<{name}>.+?)" for name in parts[1::2]]
     between = [piece for pair in zip(texts, [*names, ""], strict=True) for piece in pair]
     return re.compile("".join(between), re.DOTALL)
-
-
-def _check(mapped: Iterable[str], known: list[str]) -> None:
-    wrong = [name for name in mapped if name not in known]
-    if not wrong:
-        return
-    if wrong[0] == SAMPLES:
-        remedy = f'it has a key of its own: [{SECTION}] {SAMPLES} = "metric:KEY"'
-    else:
-        near = difflib.get_close_matches(wrong[0], known, 1, 0.5)
-        remedy = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
-    raise ConfigError(f"{SECTION}.metrics.{wrong[0]}: no such metric; {remedy}")

@@ -52,7 +52,7 @@ def fetched(
     Raises
     ------
     ConfigError
-        No experiment or no server is named, or a name that is mapped is of no metric.
+        No experiment or no server is named.
     InputError
         The server does not give the experiment, or it holds nothing that is mapped.
     """
@@ -62,10 +62,8 @@ def fetched(
         return
     from calhard.sources.asked import Asked
     from calhard.sources.folder import own_folder
-    from calhard.sources.keys import KeyMap
     from calhard.sources.snapshot import fetch, find_experiment, reach_of
 
-    KeyMap.of(plan)  # what is wrong in the configuration is told before anything is asked
     asked = Asked(_connected(plan, uri))
     experiment = find_experiment(asked, name)
     reach = reach_of(plan, as_of_us, int(clock() * 1e6))

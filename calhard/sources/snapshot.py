@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from calhard.assess.windows import Clock
 from calhard.engines import Progress
 from calhard.history.fetched import Fetched
+from calhard.plan.logged import NUMBERS
 from calhard.sources import refusals
 from calhard.sources.asked import RUNS_AT_ONCE, Asked, Points, Refused, TooMany
-from calhard.sources.keys import NUMBERS, SAMPLES, KeyMap
+from calhard.sources.keys import SAMPLES, KeyMap
 from calhard.sources.left_out import LeftOut
 from calhard.sources.models import ModelNames
 from calhard.sources.named import SCHEME

@@ -87,9 +87,13 @@ class Order:
 
 
 def public(plan: AuditPlan) -> AuditPlan:
-    """Return a plan without who is told of a night: it may hold secrets, and no shard needs it."""
+    """Return a plan without who is told of a night: it may hold secrets, and no shard needs it.
+
+    How metrics in MLflow are read goes along; it holds no secret.
+    """
     bare = AuditPlan()
-    return plan.model_copy(update={"mlflow": bare.mlflow, "routes": bare.routes})
+    mlflow = bare.mlflow.model_copy(update={"source": plan.mlflow.source})
+    return plan.model_copy(update={"mlflow": mlflow, "routes": bare.routes})
 
 
 def _sent(baseline: Path) -> str:
