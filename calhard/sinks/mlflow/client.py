@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import re
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,8 +15,25 @@ from urllib.parse import urlsplit, urlunsplit
 from calhard.errors import CalhardError, ConfigError
 from calhard.plan.publishing import Mlflow
 from calhard.sinks.mlflow.bounded import within
-from calhard.sinks.mlflow.errors import FOREIGN, OLD, TRANSIENT, Fault, MlflowFailed, fault_of
-from calhard.sinks.mlflow.identity import NOBODY, Identity, asking, revealed, take_over, taken_apart
+from calhard.sinks.mlflow.errors import (
+    COLLISION,
+    FOREIGN,
+    MISSING,
+    OLD,
+    TRANSIENT,
+    Fault,
+    MlflowFailed,
+    fault_of,
+)
+from calhard.sinks.mlflow.identity import (
+    NOBODY,
+    Identity,
+    asking,
+    revealed,
+    secret_variables,
+    take_over,
+    taken_apart,
+)
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -27,6 +44,8 @@ WEB = ("http", "https")
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 PAUSES = (0.5, 1.0, 2.0)
 """Seconds before a request is tried again; the last one counts for all later ones."""
+COLLISIONS = 3
+"""How often what collides with another publisher is tried again, whatever the settings say."""
 PATIENCE = 60.0
 """Seconds that failures may cost in all; after that nothing is tried again."""
 QUIET = {
@@ -36,6 +55,8 @@ QUIET = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # `Server` tries again, within bounds of its own
     "GIT_PYTHON_REFRESH": "quiet",
 }
+CHATTY = ("mlflow", "alembic", "urllib3.connectionpool")
+"""Loggers that tell what is no news, or what an error tells again."""
 
 
 @dataclass(slots=True)
@@ -99,10 +120,11 @@ class Server:
             raise
         except Exception as e:  # whatever a client meets that strangers answer
             self.lost += time.monotonic() - began
-            fault = fault_of(e, self.identity.secrets)
+            fault = fault_of(e, (*self.identity.secrets, *secret_variables()))
             pause = PAUSES[min(tried, len(PAUSES) - 1)]
             is_over = self.lost + pause > PATIENCE or self._left() <= pause
-            if tried >= most or is_over or fault.code not in TRANSIENT:
+            enough = max(most, COLLISIONS) if fault.code == COLLISION else most
+            if tried >= enough or is_over or fault.code not in TRANSIENT:
                 raise MlflowFailed(fault.told(self.shown, doing), fault.code) from e
         self.lost += pause
         time.sleep(pause)
@@ -248,10 +270,11 @@ def numbers(version: str) -> tuple[int, ...]:
 
 def _quiet(timeout_seconds: float) -> None:
     """Keep MLflow from talking, from telling others, and from waiting for long."""
-    if "mlflow" not in sys.modules:
-        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "CRITICAL")
     os.environ.update(QUIET)
     os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(math.ceil(timeout_seconds))
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "CRITICAL")  # read when it is imported
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _version(server: Server) -> str:
@@ -260,7 +283,12 @@ def _version(server: Server) -> str:
         from mlflow.version import VERSION
 
         return str(VERSION)
-    told = str(server.call("", lambda: _asked(server.uri))).strip()
+    try:
+        told = str(server.call("", lambda: _asked(server.uri))).strip()
+    except MlflowFailed as e:
+        if e.code != MISSING:
+            raise
+        told = ""
     if not re.fullmatch(r"\d+\.\d+[\w.+-]*", told):
         raise MlflowFailed(Fault(FOREIGN).told(server.shown, ""), FOREIGN)
     if numbers(told) < OLDEST:
@@ -273,10 +301,11 @@ def _version(server: Server) -> str:
 def _asked(uri: str) -> str:
     """What the server says of its version."""
     from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.request_utils import augmented_raise_for_status
     from mlflow.utils.rest_utils import http_request
 
     answer = http_request(get_default_host_creds(uri), "/version", "GET")  # type: ignore[no-untyped-call]  # as MLflow has it
-    answer.raise_for_status()
+    augmented_raise_for_status(answer)  # type: ignore[no-untyped-call]  # likewise
     return str(answer.text)
 
 

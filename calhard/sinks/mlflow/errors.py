@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from calhard.errors import PublishError
 
 UNREACHABLE, TIMEOUT, FAILS = "UNREACHABLE", "TIMEOUT", "FAILS"
+COLLISION = "COLLISION"
 DENIED, FORBIDDEN, HOST, TLS = "DENIED", "FORBIDDEN", "HOST", "TLS"
 FOREIGN, OLD, PLACE = "FOREIGN", "OLD", "PLACE"
 MISSING, EXISTS = "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS"
-TRANSIENT = frozenset({UNREACHABLE, TIMEOUT, FAILS})
+TRANSIENT = frozenset({UNREACHABLE, TIMEOUT, FAILS, COLLISION})
 """What may be better the next moment."""
 LONGEST = 300
 """Characters of a server's own words."""
@@ -26,19 +27,22 @@ _CODES = {
     "REQUEST_LIMIT_EXCEEDED": FAILS,
     "RESOURCE_EXHAUSTED": FAILS,
     "NOT_FOUND": MISSING,
+    "ENDPOINT_NOT_FOUND": FOREIGN,
     "ALREADY_EXISTS": EXISTS,
 }
 _STATUS = {401: DENIED, 403: FORBIDDEN, 404: MISSING, 408: FAILS, 429: FAILS}
-_SIGNS = (
-    (r"not in a valid JSON format|<!doctype html|<html", FOREIGN),
-    (r"Invalid Host header|DNS rebinding", HOST),
-)
+_STRANGE = re.compile(r"not in a valid JSON format|<!doctype html|<html", re.IGNORECASE)
+"""What is said of an answer that is none of MLflow's."""
+_HOST = re.compile(r"Invalid Host header|DNS rebinding", re.IGNORECASE)
+_COLLISION = re.compile(r"UNIQUE constraint|duplicate key|Duplicate entry|database is locked")
+"""Two wrote the same at the same moment, and the database let one of them wait or fail."""
 _HTTP = re.compile(r"too many (\d{3}) error responses|failed with error code (\d{3})")
 _KEYS = "[calibration.hardening.mlflow]"
 _TOLD = {
     UNREACHABLE: "no MLflow server answers there; start it, or check the address",
     TIMEOUT: f"does not answer in time; try again later, or set {_KEYS} timeout_seconds higher",
     FAILS: "the server fails; look at its log, or try again later",
+    COLLISION: "others write the same at the same moment; try again",
     DENIED: f"refuses who asks (401); set {_KEYS} username and password, or token",
     FORBIDDEN: "the account may not do this (403); give it EDIT on the experiment, or use another",
     HOST: "refuses the name by which it is addressed (403); start it with --allowed-hosts",
@@ -78,11 +82,18 @@ class Fault:
 def fault_of(error: BaseException, secrets: tuple[str, ...] = ()) -> Fault:
     """Return what an exception means; no secret is in its words."""
     chain = list(_chain(error))
-    code = next((code for link in chain if (code := _code(link))), "UNEXPECTED")
+    text = "\n".join(map(str, chain))
+    code = next((code for link in chain if (code := _code(link))), None)
+    if _HOST.search(text):
+        code = HOST
+    elif code != EXISTS and _COLLISION.search(text):
+        code = COLLISION
+    elif code in {None, MISSING} and _STRANGE.search(text):
+        code = FOREIGN
     words = "" if code in {UNREACHABLE, TIMEOUT, FOREIGN, HOST} else _words(error)
     for secret in secrets:
         words = words.replace(secret, "********")
-    return Fault(code, words)
+    return Fault(code or "UNEXPECTED", words)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -95,9 +106,6 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 def _code(error: BaseException) -> str | None:
     text = str(error)
-    sign = next((code for sign, code in _SIGNS if re.search(sign, text, re.IGNORECASE)), None)
-    if sign is not None:
-        return sign
     return _of_requests(error, text) or _of_mlflow(error, text) or _of_store(error)
 
 

@@ -91,6 +91,12 @@ def revealed(text: str | Secret | None) -> str | None:
         raise ConfigError(f"MLflow: {e}") from e
 
 
+def secret_variables() -> tuple[str, ...]:
+    """Return what MLflow's own variables hold that no message may show."""
+    found = (os.environ.get(f"MLFLOW_TRACKING_{name}") for name in ("PASSWORD", "TOKEN"))
+    return tuple(text for text in found if text)
+
+
 def taken_apart(uri: str) -> tuple[str, Identity]:
     """Return a server's address without the log-in that stands in it, and that log-in."""
     parts = urlsplit(uri)
