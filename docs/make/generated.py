@@ -10,12 +10,14 @@ from tempfile import TemporaryDirectory
 from docs.make.configuration import configuration
 from docs.make.measured import measured
 from docs.make.pages import ROOT, run_page
+from docs.make.shuffle import shuffle
 from docs.make.tables import night_tables
 
 FOLDER = ROOT / "docs"
 PARTS: dict[str, Callable[[], str]] = {
     "configuration": configuration,
     "measured": measured,
+    "shuffle": shuffle,
     "tables": night_tables,
 }
 PART = re.compile(
