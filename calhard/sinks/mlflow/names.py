@@ -19,7 +19,7 @@ _PATH = re.compile(r"^[./]+|/(?=/)|\.(?=\.)|[./]+$")
 def key_of(name: str) -> str:
     """Return a name as a key; where it had to be changed, six hex digits tell it from others."""
     plain = _PATH.sub("_", _REFUSED.sub("_", name)).strip(" ")
-    if plain == name and len(plain) <= LONGEST_KEY:
+    if plain == name and 0 < len(plain) <= LONGEST_KEY:
         return name
     mark = sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:6]
     return f"{plain[: LONGEST_KEY - 7]}~{mark}".replace("~", "-")
