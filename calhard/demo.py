@@ -54,15 +54,15 @@ class Demo:
                 f"The page      {night / 'report.html'}",
                 f"The texts     {night / 'weekly_slo_report.txt'}, regression_report.txt",
                 f"The evidence  {night / 'evidence.parquet'} (one row per series)",
-                f"Again         {_command()} report {self.out}",
+                f"Again         {command_of('calhard')} report {self.out}",
             ]
         )
 
 
-def _command() -> str:
-    """What to type for calhard: its path where the shell would not find it, such as in a venv."""
-    beside = Path(sys.executable).with_name("calhard")
-    return "calhard" if which("calhard") or not beside.exists() else str(beside)
+def command_of(name: str) -> str:
+    """Return what to type for a command: its path where the shell does not find it."""
+    beside = Path(sys.executable).with_name(name)
+    return name if which(name) or not beside.exists() else str(beside)
 
 
 def run_demo(out: Path, *, progress: Progress | None = None) -> Demo:
