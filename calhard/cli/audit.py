@@ -54,7 +54,8 @@ ORIGINS = {
     "--baseline",
     metavar="F",
     help="Values that drift is measured against: Parquet, Arrow IPC or CSV, a row per model and "
-    "class. Without it, and for what it lacks, the reference window's mean.",
+    "class; or pinned, what calhard baseline has put into force (pinned:2 its second version). "
+    "Without it, and for what it lacks, the reference window's mean.",
 )
 @click.option("--force", is_flag=True, help="Audit a published night again, as a new revision.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress; nothing on stdout when healthy.")
@@ -104,8 +105,9 @@ def command(
     """
     from calhard.cli.progress import progress
     from calhard.cli.show import show_night
-    from calhard.history import History, read_baseline
+    from calhard.history import History
     from calhard.pipeline import run_audit
+    from calhard.registry.baselines import choose_baseline
     from calhard.store import open_night
 
     if device == "gpu":
@@ -117,7 +119,7 @@ def command(
     if isinstance(out, str) and engine == "ray" and ray_address not in {None, "local"}:
         _check_staging(plan)
     check_server(plan.mlflow, mlflow_uri)
-    pinned = None if baseline is None else read_baseline(baseline, plan)
+    pinned = None if baseline is None else choose_baseline(baseline, out, plan)
     instant = options.parse_instant(as_of)
     reading = source.opened(history, plan, uri=mlflow_uri, out=out, as_of_us=instant, quiet=quiet)
     with reading as opened:

@@ -24,6 +24,7 @@ COMMANDS = {
     "explain": "the evidence behind a verdict, in words and a plot",
     "config": "print the effective configuration or its schema",
     "doctor": "examine this machine and a cluster, and say what to mend",
+    "baseline": "pin, show and list what drift is measured against",
     "prune": "drop old nights, never the latest",
     "completion": "print the shell completion script",
 }

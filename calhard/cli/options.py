@@ -56,7 +56,27 @@ class NightsPlace(click.Path):
         return cast("Path", super().convert(value, param, ctx))
 
 
+class BaselineFile(click.Path):
+    """A file that is there, or the text that names what is pinned."""
+
+    name = "file or pinned"
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, exists=True, dir_okay=False)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path | str:
+        """Return a file's path, or ``pinned`` with or without a number."""
+        from calhard.registry.baselines.chosen import is_pinned
+
+        if isinstance(value, str) and is_pinned(value):
+            return value
+        return cast("Path", super().convert(value, param, ctx))
+
+
 NIGHTS = NightsPlace()
+BASELINE = BaselineFile()
 out_argument = click.argument("out", type=FOLDER)
 nights_argument = click.argument("out", type=NIGHTS)
 

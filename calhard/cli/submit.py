@@ -11,6 +11,7 @@ import click
 
 from calhard.cli import options
 from calhard.cli.failures import INTERRUPTED
+from calhard.cli.sending import check_server
 
 if TYPE_CHECKING:
     from calhard.plan import AuditPlan
@@ -34,9 +35,10 @@ DISABLED = "calhard is disabled by its configuration (enabled = false); nothing 
 @click.option(
     "--baseline",
     metavar="F",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="As of audit; the file is sent along.",
+    type=options.BASELINE,
+    help="As of audit; a file is sent along, and what is pinned is looked for in OUT.",
 )
+@options.mlflow_uri
 @click.option("--workers", type=click.IntRange(1), help="Shards at once; as many as fit.")
 @click.option("--force", is_flag=True, help="Audit a published night again, as a new revision.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress; nothing on stdout when healthy.")
@@ -58,7 +60,8 @@ def command(
     config: Path | None,
     as_of: str | None,
     fleet: str | None,
-    baseline: Path | None,
+    baseline: Path | str | None,
+    mlflow_uri: str | None,
     workers: int | None,
     force: bool,
     quiet: bool,
@@ -87,6 +90,9 @@ def command(
       1  audited, confirmed findings       4  failed, nothing published
       2  usage or configuration error     75  the night is being audited by someone else
 
+    The job sends the night to MLflow, if the configuration or --mlflow-uri names a server, from the
+    cluster: secrets stay here, and ${env:NAME} is looked up there.
+
     A cluster that lets anybody in is refused: plain http to another machine without a token
     (RAY_AUTH_TOKEN_PATH), and Ray older than 2.54.
     """
@@ -96,12 +102,13 @@ def command(
     from calhard.submit.places import everywhere, moment
     from calhard.submit.wheel import own_wheel, without_dependencies
 
-    plan = options.load_plan(config, fleet)
+    plan = _with_server(options.load_plan(config, fleet), mlflow_uri)
     if not plan.enabled:
         click.echo(DISABLED, err=as_json or quiet)
         return 0
-    _check(baseline, plan)
+    sent_along, named = _checked(baseline, everywhere(out), plan)
     instant = options.parse_instant(as_of)
+    check_server(plan.mlflow, None)
     jobs = Jobs.of(Dashboard.at(address))
     source = everywhere(history)
     # The job's log is stdout and stderr in one: progress would spoil the JSON.
@@ -113,8 +120,9 @@ def command(
     }
     words = [name for name, is_given in flags.items() if is_given]
     words += [] if workers is None else ["--workers", str(workers)]
+    words += named
     as_of_us = moment(source, plan) if instant is None else instant
-    order = Order(source, everywhere(out), plan, as_of_us, baseline, words)
+    order = Order(source, everywhere(out), plan, as_of_us, sent_along, words)
     with TemporaryDirectory(prefix="calhard-submit-") as name:
         sent, packed = Path(name) / "sent", Path(name)
         sent.mkdir()
@@ -125,12 +133,33 @@ def command(
     return _followed(jobs, job, told, stop=stop_on_interrupt)
 
 
-def _check(baseline: Path | None, plan: AuditPlan) -> None:
-    """Refuse a baseline that the audit would refuse, before anything is sent."""
-    if baseline is not None:
+def _checked(
+    baseline: Path | str | None, out: str, plan: AuditPlan
+) -> tuple[Path | None, list[str]]:
+    """Return the file that is sent along, or the option that names what is pinned, by its number.
+
+    A baseline that the audit would refuse is refused before anything is sent.
+    """
+    if baseline is None:
+        return None, []
+    from calhard.registry.baselines.chosen import choose_baseline, pinned_version
+
+    if isinstance(baseline, Path):
         from calhard.history import read_baseline
 
         read_baseline(str(baseline), plan)
+        return baseline, []
+    version = pinned_version(baseline, out)
+    number = baseline if version is None else f"pinned:{version.number}"
+    choose_baseline(number, out, plan)
+    return None, ["--baseline", number]
+
+
+def _with_server(plan: AuditPlan, uri: str | None) -> AuditPlan:
+    """The plan with the MLflow server of the command in place of its own."""
+    if uri is None:
+        return plan
+    return plan.model_copy(update={"mlflow": plan.mlflow.model_copy(update={"uri": uri})})
 
 
 def _write(text: str, *, err: bool = False) -> None:

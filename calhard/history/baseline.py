@@ -48,7 +48,17 @@ def read_baseline(source: str | os.PathLike[str], plan: AuditPlan) -> PinnedBase
         a value, rows of one key that disagree. All such problems are listed.
     """
     content, kind = _content(os.fspath(source))
-    name = shown(os.fspath(source))
+    return parse_baseline(content, kind, shown(os.fspath(source)), plan)
+
+
+def parse_baseline(content: bytes, kind: str, name: str, plan: AuditPlan) -> PinnedBaselines:
+    """Return pinned baselines from a file's bytes; see `read_baseline`.
+
+    Parameters
+    ----------
+    kind : ``parquet``, ``ipc`` or ``csv``
+    name : what errors call it
+    """
     table = _parsed(content, kind, name, plan)
     columns = _Columns.of(table, plan, name)
     found = _typed(table, columns, name)
