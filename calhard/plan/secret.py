@@ -39,6 +39,19 @@ class Secret:
         """
         return _REFERENCE.sub(self._looked_up, self._reference)
 
+    @property
+    def reference(self) -> str:
+        """The text that refers to the secret, as a configuration elsewhere may hold it.
+
+        Never the value; paths of files are absolute.
+        """
+        return _REFERENCE.sub(self._anywhere, self._reference)
+
+    def _anywhere(self, found: re.Match[str]) -> str:
+        if found[1] != "file":
+            return found[0]
+        return f"${{file:{(self._folder / found[2]).absolute()}}}"
+
     def _looked_up(self, found: re.Match[str]) -> str:
         kind, name = found[1], found[2]
         if kind not in {"env", "file"} or not name:

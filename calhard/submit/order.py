@@ -14,10 +14,16 @@ from pathlib import Path
 from calhard.errors import CalhardError, ConfigError
 from calhard.pipeline.run import night_of
 from calhard.plan import AuditPlan
+from calhard.plan.secret import Secret
+from calhard.plan.sections import Section
+from calhard.sinks.mlflow.identity import taken_apart
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PLAN = "calhard.toml"
 PROGRAM = ("python", "-m", "calhard.cli.main", "audit")
+SECRETS = frozenset({"password", "token"})
+PRIVATE = SECRETS | {"uri", "username"}
+"""Keys of MLflow's sections that may refer to a secret."""
 ON_THE_CLUSTER = ("--engine", "ray", "--ray-address", "auto")
 
 
@@ -87,13 +93,35 @@ class Order:
 
 
 def public(plan: AuditPlan) -> AuditPlan:
-    """Return a plan without who is told of a night: it may hold secrets, and no shard needs it.
+    """Return a plan as it may be sent: without whom else a night is told to, and without a secret.
 
-    How metrics in MLflow are read goes along; it holds no secret.
+    The job's driver publishes to MLflow. What it needs for that goes along as references, which it
+    looks up where it runs.
+
+    Raises
+    ------
+    ConfigError
+        A secret stands in the configuration itself.
     """
-    bare = AuditPlan()
-    mlflow = bare.mlflow.model_copy(update={"source": plan.mlflow.source})
-    return plan.model_copy(update={"mlflow": mlflow, "routes": bare.routes})
+    mlflow = _referring(plan.mlflow, "mlflow")
+    registry = _referring(plan.mlflow.registry, "mlflow.registry")
+    mlflow = mlflow.model_copy(update={"registry": registry})
+    return plan.model_copy(update={"mlflow": mlflow, "routes": AuditPlan().routes})
+
+
+def _referring(section: Section, name: str) -> Section:
+    """A section with references in place of its secrets."""
+    sent = {}
+    for key in PRIVATE & set(type(section).model_fields):
+        value = getattr(section, key)
+        is_open = isinstance(value, str) and (key in SECRETS or taken_apart(value)[1].is_named)
+        if is_open:
+            raise ConfigError(
+                f"{name}.{key}: stands in the configuration itself, and submit sends no secrets; "
+                "write ${env:NAME}, a variable that the job's driver has on the cluster"
+            )
+        sent[key] = value.reference if isinstance(value, Secret) else value
+    return section.model_copy(update=sent)
 
 
 def _sent(baseline: Path) -> str:

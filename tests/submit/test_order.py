@@ -102,6 +102,41 @@ def test_who_is_told_stays_here_with_its_secrets(tmp_path, monkeypatch):
     assert AuditPlan.from_text(sent).sha256() == plan.sha256()
 
 
+def test_the_driver_publishes_to_mlflow_with_secrets_that_it_looks_up_itself(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_SECRET", "hunter2")
+    (tmp_path / "token").write_text("t0ken")
+    text = """
+[calibration.hardening.mlflow]
+uri = "https://mlflow.example"
+username = "calhard"
+password = "${env:MLFLOW_SECRET}"
+[calibration.hardening.mlflow.registry]
+token = "${file:token}"
+"""
+    (tmp_path / "own.toml").write_text(text)
+    (tmp_path / "sent").mkdir()
+    order(AuditPlan.from_toml(tmp_path / "own.toml")).pack(tmp_path / "sent")
+    sent = (tmp_path / "sent" / "calhard.toml").read_text(encoding="utf-8")
+    assert "hunter2" not in sent
+    assert "t0ken" not in sent
+    again = AuditPlan.from_text(sent).mlflow
+    assert (again.uri, again.username) == ("https://mlflow.example", "calhard")
+    assert again.password.reveal() == "hunter2"
+    assert again.registry.token.reveal() == "t0ken"
+
+
+@pytest.mark.parametrize(
+    "key",
+    ['password = "hunter2"', 'token = "hunter2"', 'uri = "https://me:hunter2@mlflow.example"'],
+)
+def test_a_secret_that_stands_in_the_configuration_is_not_sent(key, tmp_path):
+    plan = AuditPlan.from_text(f"[calibration.hardening.mlflow]\n{key}\n")
+    with pytest.raises(ConfigError, match="submit sends no secrets; write") as raised:
+        order(plan).pack(tmp_path)
+    assert "hunter2" not in str(raised.value)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("scratch", ["", 'scratch = "here"'])
 def test_nights_in_a_bucket_need_a_folder_that_all_nodes_share(scratch, tmp_path):
     plan = AuditPlan.from_text(f"[calibration.hardening.storage]\n{scratch}\n")
