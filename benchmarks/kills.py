@@ -80,7 +80,7 @@ def main() -> None:
                 audit = Audit(history, rows, options)
                 found[engine] = killed(audit, folder / engine, asked.kills, asked.seed)
                 show(engine, *found[engine])
-    about = {"ray": version("ray"), "seed": asked.seed, "load before": round(load, 2)}
+    about = {"ray version": version("ray"), "seed": asked.seed, "load before": round(load, 2)}
     about |= {"history": SHAPE | {"shards": SHARDS, "workers": WORKERS}}
     write("kills", about | {engine: told(*each) for engine, each in found.items()})
     sys.exit(not all(outcome.is_sound for outcome, _ in found.values()))
