@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from calhard.errors import InputError
 from calhard.sinks.mlflow.client import Server
-from calhard.sinks.mlflow.errors import MISSING, MlflowFailed
+from calhard.sinks.mlflow.errors import FOREIGN, MISSING, MlflowFailed
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment, Run
@@ -177,7 +177,7 @@ class Asked:
         try:
             rows = self._call("read metric histories", lambda: act(run_ids, key))
         except Refused as e:
-            if e.code in {MISSING, "ENDPOINT_NOT_FOUND", "HTTP 405"}:
+            if e.code in {MISSING, FOREIGN, "HTTP 405"}:
                 self.has_bulk = False  # a gateway before the server lets through the rest alone
                 return None
             raise

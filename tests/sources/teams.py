@@ -37,7 +37,7 @@ class Team:
 
     def run(self, points=(), *, name=None, tags=None, params=None, start=START, ended=True):
         """Log a run; points are (key, value, ms, step); return its id."""
-        from mlflow.entities import Metric, Param
+        from mlflow.entities import Metric, Param, RunStatus
 
         told = self.client.create_run(self.id, start_time=start, tags=tags or {}, run_name=name)
         run_id, store = told.info.run_id, self.client._tracking_client.store
@@ -48,7 +48,7 @@ class Team:
             listed = []
         if ended:
             last = max((ms for _, _, ms, _ in points), default=start)
-            store.update_run_info(run_id, "FINISHED", last + 1_000, None)
+            store.update_run_info(run_id, RunStatus.FINISHED, last + 1_000, None)
         return run_id
 
     def plan(self, **source):

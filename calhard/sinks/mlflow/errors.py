@@ -31,6 +31,7 @@ _CODES = {
     "ALREADY_EXISTS": EXISTS,
 }
 _STATUS = {401: DENIED, 403: FORBIDDEN, 404: MISSING, 408: FAILS, 429: FAILS}
+_NO_JSON = re.compile(r"was successful but the response body was not in a valid JSON")
 _STRANGE = re.compile(r"not in a valid JSON format|<!doctype html|<html", re.IGNORECASE)
 """What is said of an answer that is none of MLflow's."""
 _HOST = re.compile(r"Invalid Host header|DNS rebinding", re.IGNORECASE)
@@ -83,12 +84,13 @@ def fault_of(error: BaseException, secrets: tuple[str, ...] = ()) -> Fault:
     """Return what an exception means; no secret is in its words."""
     chain = list(_chain(error))
     text = "\n".join(map(str, chain))
-    code = next((code for link in chain if (code := _code(link))), None)
+    asked = (code for link in chain if (code := _of_requests(link, str(link))))
+    code = next(asked, None) or next((code for link in chain if (code := _code(link))), None)
     if _HOST.search(text):
         code = HOST
     elif code != EXISTS and _COLLISION.search(text):
         code = COLLISION
-    elif code in {None, MISSING} and _STRANGE.search(text):
+    elif _NO_JSON.search(text) or (code in {None, MISSING} and _STRANGE.search(text)):
         code = FOREIGN
     words = "" if code in {UNREACHABLE, TIMEOUT, FOREIGN, HOST} else _words(error)
     for secret in secrets:
