@@ -1,4 +1,4 @@
-"""Publishers that die: `python -m tests.mlflow.mortal URI OUT FLEET`, one JSON line a step.
+"""Publishers that die: `python -m tests.mlflow.mortal URI FLEET`, one JSON line a step.
 
 Each publisher is a fork of this process, which has MLflow loaded, and kills itself with SIGKILL
 when a request was answered: after the first one, after the second, …, until one lives to the end.
@@ -9,16 +9,12 @@ import json
 import os
 import signal
 import sys
-from dataclasses import replace
 
 import requests
 
 from calhard.plan.publishing import Mlflow
 from calhard.sinks.mlflow.client import connect
-from calhard.sinks.mlflow.experiment import experiment_of
-from calhard.sinks.mlflow.publish import publisher
-from calhard.store import open_night
-from tests.mlflow.nights import slight
+from tests.mlflow.nights import publishing, slight
 
 MOST = 60
 
@@ -52,16 +48,13 @@ def forked(work, step=None):
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def main(uri, out, fleet):
-    night = open_night(out)
-    content = slight(out, night)
+def main(uri, fleet):
+    content = slight()
     server = connect(Mlflow(uri=uri, retries=0))
     for step in range(1, MOST):
 
         def work(name=f"{fleet}-{step}"):
-            made = publisher(server, experiment_of(server, f"calhard/{name}"), content)
-            label = replace(made.runs.label, fleet=name)
-            replace(made, runs=replace(made.runs, label=label)).publish()
+            publishing(server, content, name).publish()
 
         ended = [forked(work, step), forked(work, step), forked(work)]
         told = json.dumps({"fleet": f"{fleet}-{step}", "ended": ended})

@@ -11,23 +11,32 @@ from calhard.plan import AuditPlan
 from calhard.plan.publishing import Mlflow
 from calhard.simulate import FleetSpec, write_fleet
 from calhard.sinks.mlflow.content import Content, night_content
-from calhard.sinks.mlflow.deliver import deliver
+from calhard.sinks.mlflow.experiment import experiment_of
+from calhard.sinks.mlflow.publish import publisher
 from calhard.store import open_night
 
 NIGHT = "2026-05-31"
 
 
 @cache
-def history():
+def history(seed=0):
     """A history in which one model of four has a step, made once."""
-    return write_fleet(FleetSpec(models=4, classes=1), Path(mkdtemp(prefix="calhard-history-")))
+    spec = FleetSpec(models=4, classes=1, seed=seed)
+    return write_fleet(spec, Path(mkdtemp(prefix="calhard-history-")))
 
 
-def audited(out, fleet, **more):
+def audited(out, fleet, seed=0, **more):
     """Audit a night of a fleet of this name; return it."""
     plan = AuditPlan(fleet=fleet)
-    report = run_audit(history(), plan, out=out, engine=LocalEngine(1), **more)
+    report = run_audit(history(seed), plan, out=out, engine=LocalEngine(1), **more)
     return open_night(out, report.night)
+
+
+@cache
+def shared(seed=0):
+    """A folder with a night, and the night, made once; not to be written to."""
+    out = Path(mkdtemp(prefix="calhard-nights-"))
+    return out, audited(out, "shared", seed)
 
 
 @dataclass(frozen=True)
@@ -40,16 +49,20 @@ class Slight(Content):
         (folder / "figures" / "two.txt").write_text("two")
 
 
-def slight(out, night, **more):
-    """What a night says, cut down to what is soon written."""
-    full = night_content(out, night, Mlflow(trailing_nights=1), night.summary["fleet"])
+def slight(seed=0, **more):
+    """What the shared night says, cut down to what is soon written."""
+    out, night = shared(seed)
+    full = night_content(out, night, Mlflow(trailing_nights=1), "shared")
     few = {k: getattr(full, k) for k in Content.__dataclass_fields__}
     few |= {"points": full.points[:3], "params": dict(list(full.params.items())[:2])}
     return Slight(**(few | more))
 
 
-def sent(out, night, server):
-    return deliver(out, night, server)
+def publishing(server, content, fleet, revision=1):
+    """Return the publisher of a content in the name of a fleet."""
+    made = publisher(server, experiment_of(server, f"calhard/{fleet}"), content)
+    label = replace(made.runs.label, fleet=fleet, revision=revision)
+    return replace(made, runs=replace(made.runs, label=label))
 
 
 def runs_of(client, fleet, *, every=False):
@@ -76,8 +89,3 @@ def whole(client, run, content):
         history = [(m.step, m.value) for m in client.get_metric_history(run.info.run_id, key)]
         assert sorted(history) == sorted((p.step, p.value) for p in content.points if p.key == key)
     assert len(run.inputs.dataset_inputs) == 1
-
-
-def renamed(content, fleet):
-    """The same content, of a fleet of another name as its label says."""
-    return replace(content, tags={**content.tags, "calhard.fleet": fleet})

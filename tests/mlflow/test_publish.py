@@ -10,16 +10,24 @@ from calhard.sinks.mlflow.client import connect
 from calhard.sinks.mlflow.content import Point, night_content
 from calhard.sinks.mlflow.deliver import deliver
 from calhard.sinks.mlflow.experiment import experiment_of
-from calhard.sinks.mlflow.publish import publisher
 from calhard.store import open_night
 from tests.mlflow.gate import gate
-from tests.mlflow.nights import NIGHT, audited, complete, history, runs_of, slight, whole
+from tests.mlflow.nights import (
+    NIGHT,
+    audited,
+    complete,
+    history,
+    publishing,
+    runs_of,
+    slight,
+    whole,
+)
 
 LONG = "x" * 9_000
 
 
-def published(server, content, fleet):
-    return publisher(server, experiment_of(server, f"calhard/{fleet}"), content).publish()
+def published(server, content, fleet, revision=1):
+    return publishing(server, content, fleet, revision).publish()
 
 
 def test_a_night_is_one_finished_run_that_holds_all_of_it_and_costs_a_hundred_requests_at_most(
@@ -45,10 +53,8 @@ def test_a_night_is_one_finished_run_that_holds_all_of_it_and_costs_a_hundred_re
     assert run.info.start_time == 1_000 * 1_780_272_000  # the audit's moment
 
 
-def test_a_night_that_is_sent_again_stays_one_run_and_nothing_is_written(settings, tmp_path):
-    server = connect(settings)
-    night = audited(tmp_path, "again")
-    content = slight(tmp_path, night)
+def test_a_night_that_is_sent_again_stays_one_run_and_nothing_is_written(settings):
+    server, content = connect(settings), slight()
     first = published(server, content, "again")
     again = published(server, content, "again")
     assert (first.is_fresh, again.is_fresh) == (True, False)
@@ -61,8 +67,8 @@ def test_the_same_night_audited_elsewhere_stays_as_it_is_in_mlflow_and_that_is_s
     settings, tmp_path
 ):
     server = connect(settings)
-    here, there = (audited(tmp_path / name, "elsewhere") for name in ("here", "there"))
-    assert here.manifest_sha256 != there.manifest_sha256, "they took other times"
+    here = audited(tmp_path / "here", "elsewhere")
+    there = audited(tmp_path / "there", "elsewhere", seed=1)
     first = deliver(tmp_path / "here", here, server)
     second = deliver(tmp_path / "there", there, server)
     assert second.receipt.run_id == first.receipt.run_id
@@ -72,13 +78,13 @@ def test_the_same_night_audited_elsewhere_stays_as_it_is_in_mlflow_and_that_is_s
     assert run.data.tags["calhard.manifest_sha"] == here.manifest_sha256
 
 
-def test_a_forced_revision_gets_a_run_of_its_own_and_the_older_one_says_what_it_is(
-    settings, tmp_path
-):
+def test_a_forced_revision_gets_a_run_of_its_own_and_the_older_one_says_what_it_is(settings):
     server = connect(settings)
-    first = published(server, slight(tmp_path, audited(tmp_path, "forced")), "forced")
-    again = slight(tmp_path, audited(tmp_path, "forced", force=True))
-    second = published(server, again, "forced")
+    first = published(server, slight(), "forced")
+    again = slight(seed=1)
+    second = published(server, again, "forced", revision=2)
+    late = published(server, slight(), "forced")
+    assert late.run_id == first.run_id, "the older one, sent again, stays what it is"
     runs = {run.info.run_id: run for run in runs_of(server.client, "forced")}
     assert len(runs) == 2
     assert [run.info.run_id for run in complete(runs.values())] == [second.run_id]
@@ -89,12 +95,11 @@ def test_a_forced_revision_gets_a_run_of_its_own_and_the_older_one_says_what_it_
     whole(server.client, runs[second.run_id], again)
 
 
-def test_what_was_begun_with_other_words_is_thrown_away_and_nothing_is_doubled(settings, tmp_path):
+def test_what_was_begun_with_other_words_is_thrown_away_and_nothing_is_doubled(settings):
     server = connect(settings)
-    content = slight(tmp_path, audited(tmp_path, "words"))
+    content = slight()
     other = replace(content, points=(replace(content.points[0], value=-1.0),))
-    made = publisher(server, experiment_of(server, "calhard/words"), other)
-    half = made.runs.half("half", 1_000, {})
+    half = publishing(server, other, "words").begin([])
     server.client.log_param(half.info.run_id, next(iter(content.params)), "another")
     done = published(server, content, "words")
     (run,) = runs_of(server.client, "words")
@@ -102,13 +107,12 @@ def test_what_was_begun_with_other_words_is_thrown_away_and_nothing_is_doubled(s
     whole(server.client, run, content)
 
 
-def test_names_and_numbers_that_mlflow_refuses_or_changes_are_changed_visibly(settings, tmp_path):
+def test_names_and_numbers_that_mlflow_refuses_or_changes_are_changed_visibly(settings):
     server = connect(settings)
-    night = audited(tmp_path, "refused")
     odd = {"a=b%|c": "1", "../up": "2", "k" * 300: "3", "nul": "a\x00b\ud800c"}
     values = (float("inf"), float("-inf"), float("nan"), 0.25)
     points = tuple(Point("x@y", value, 1_000, step) for step, value in enumerate(values))
-    content = slight(tmp_path, night, params=odd | {"long": LONG}, points=points)
+    content = slight(params=odd | {"long": LONG}, points=points)
     content = replace(content, tags={"t": LONG}, description=LONG)
     published(server, content, "refused")
     (run,) = complete(runs_of(server.client, "refused"))

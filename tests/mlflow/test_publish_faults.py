@@ -15,11 +15,19 @@ from calhard.sinks.mlflow.client import connect
 from calhard.sinks.mlflow.errors import MlflowFailed
 from calhard.sinks.mlflow.experiment import experiment_of
 from calhard.sinks.mlflow.label import BEGAN, STATE
-from calhard.sinks.mlflow.publish import publisher
 from calhard.sinks.mlflow.sweep import sweep
 from calhard.store import list_nights
 from tests.mlflow.gate import DOWN, DRIP, HANG, LOST, answer, gate
-from tests.mlflow.nights import NIGHT, audited, complete, history, runs_of, slight, whole
+from tests.mlflow.nights import (
+    NIGHT,
+    audited,
+    complete,
+    history,
+    publishing,
+    runs_of,
+    slight,
+    whole,
+)
 
 PAGE = "<!DOCTYPE html><html><body>Please log in</body></html>"
 UNHEARD = socket.socket()
@@ -71,29 +79,25 @@ def test_a_server_that_answers_by_the_letter_is_given_up():
         ("runs/set-tag", LOST),
     ],
 )
-def test_what_fails_once_is_tried_again_and_nothing_is_doubled(
-    settings, server, tmp_path, which, how
-):
+def test_what_fails_once_is_tried_again_and_nothing_is_doubled(settings, server, which, how):
     name = f"once-{which}-{how[0]}".replace("/", "-")
-    content = slight(tmp_path, audited(tmp_path, name))
+    content = slight()
     with gate(server.uri) as (uri, counter):
         found = connect(settings.model_copy(update={"retries": 1}), uri=uri)
         counter.fault(which, how)
-        publisher(found, experiment_of(found, f"calhard/{name}"), content).publish()
+        publishing(found, content, name).publish()
     client = connect(settings).client
     (run,) = complete(runs_of(client, name))
     whole(client, run, content)
 
 
-def test_a_failure_in_the_middle_leaves_a_run_that_the_next_one_goes_on_with(
-    settings, server, tmp_path
-):
-    content = slight(tmp_path, audited(tmp_path, "middle"))
+def test_a_failure_in_the_middle_leaves_a_run_that_the_next_one_goes_on_with(settings, server):
+    content = slight()
     client = connect(settings).client
     with gate(server.uri) as (uri, counter):
         found = connect(once(uri))
         counter.fault("PUT ", answer(507, "no room left"), times=99)
-        made = publisher(found, experiment_of(found, "calhard/middle"), content)
+        made = publishing(found, content, "middle")
         with pytest.raises(MlflowFailed, match="log_artifact"):
             made.publish()
         (half,) = runs_of(client, "middle")
@@ -103,14 +107,12 @@ def test_a_failure_in_the_middle_leaves_a_run_that_the_next_one_goes_on_with(
     whole(client, *complete(runs_of(client, "middle")), content)
 
 
-def test_an_artifact_that_the_store_cuts_short_is_found_when_it_is_read_back(
-    settings, server, tmp_path
-):
-    content = slight(tmp_path, audited(tmp_path, "short"))
+def test_an_artifact_that_the_store_cuts_short_is_found_when_it_is_read_back(settings, server):
+    content = slight()
     with gate(server.uri) as (uri, counter):
         found = connect(once(uri))
         counter.fault("one.txt", answer(200, "{}"))  # it says yes, and keeps nothing
-        made = publisher(found, experiment_of(found, "calhard/short"), content)
+        made = publishing(found, content, "short")
         with pytest.raises(MlflowFailed, match=r"does not hold what was sent \(artifact one.txt"):
             made.publish()
     client = connect(settings).client
@@ -226,12 +228,12 @@ def test_failures_cost_a_minute_at_most(monkeypatch):
     assert server.is_lost
 
 
-def test_stale_runs_of_ours_are_ended_and_others_are_left(settings, tmp_path):
+def test_stale_runs_of_ours_are_ended_and_others_are_left(settings):
     server = connect(settings)
     experiment = experiment_of(server, "calhard/stale")
-    content = slight(tmp_path, audited(tmp_path, "stale"))
-    made = publisher(server, experiment, content)
-    left = made.runs.half(content.run_name, 1_000, {}).info.run_id
+    content = slight()
+    made = publishing(server, content, "stale")
+    left = made.begin([]).info.run_id
     foreign = server.client.create_run(experiment).info.run_id
     assert sweep(server, experiment) == []
     later = datetime.now(UTC) + timedelta(days=1, minutes=1)

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from calhard.sinks.mlflow.client import connect
 from calhard.sinks.mlflow.experiment import experiment_of
-from calhard.sinks.mlflow.publish import publisher
 from tests.mlflow.gate import LOST, gate
-from tests.mlflow.nights import audited, complete, runs_of, slight, whole
+from tests.mlflow.nights import audited, complete, publishing, runs_of, slight, whole
 
 ROOT = Path(__file__).parents[2]
 SOON = 20.0
@@ -18,7 +17,7 @@ SOON = 20.0
 
 def publish(settings, uri, content, fleet):
     server = connect(settings, uri=uri)
-    return publisher(server, experiment_of(server, f"calhard/{fleet}"), content).publish()
+    return publishing(server, content, fleet).publish()
 
 
 def meeting(counter, text, parties):
@@ -44,8 +43,8 @@ def one_whole_run(client, fleet, content):
     return run
 
 
-def test_threads_that_create_at_the_same_moment_leave_one_run(settings, server, tmp_path):
-    content = slight(tmp_path, audited(tmp_path, "threads"))
+def test_threads_that_create_at_the_same_moment_leave_one_run(settings, server):
+    content = slight()
     with gate(server.uri) as (uri, counter), ThreadPoolExecutor(3) as pool:
         meeting(counter, "runs/create", 3)
         tasks = [pool.submit(publish, settings, uri, content, "threads") for _ in range(3)]
@@ -57,12 +56,10 @@ def test_threads_that_create_at_the_same_moment_leave_one_run(settings, server, 
     assert len(runs_of(client, "threads", every=True)) == 3, "two were made, and thrown away"
 
 
-def test_threads_that_write_to_one_run_at_the_same_moment_double_nothing(
-    settings, server, tmp_path
-):
-    content = slight(tmp_path, audited(tmp_path, "write"))
+def test_threads_that_write_to_one_run_at_the_same_moment_double_nothing(settings, server):
+    content = slight()
     found = connect(settings)
-    publisher(found, experiment_of(found, "calhard/write"), content).runs.half("2026-05-31", 1, {})
+    publishing(found, content, "write").begin([])
     with gate(server.uri) as (uri, counter), ThreadPoolExecutor(3) as pool:
         for text in ("runs/log-batch", "runs/log-inputs"):
             meeting(counter, text, 3)
@@ -73,7 +70,7 @@ def test_threads_that_write_to_one_run_at_the_same_moment_double_nothing(
     one_whole_run(found.client, "write", content)
 
 
-def test_an_experiment_that_two_create_at_the_same_moment_serves_both(settings, server, tmp_path):
+def test_an_experiment_that_two_create_at_the_same_moment_serves_both(settings, server):
     with gate(server.uri) as (uri, counter), ThreadPoolExecutor(2) as pool:
         meeting(counter, "experiments/create", 2)
         servers = [connect(settings, uri=uri) for _ in range(2)]
@@ -83,16 +80,13 @@ def test_an_experiment_that_two_create_at_the_same_moment_serves_both(settings, 
     assert first == second
 
 
-def test_two_audits_of_a_night_that_complete_at_the_same_moment_leave_one(
-    settings, server, tmp_path
-):
-    nights = [audited(tmp_path / name, "audits") for name in ("here", "there")]
-    contents = [slight(tmp_path / "here", night) for night in nights]
+def test_two_audits_of_a_night_that_complete_at_the_same_moment_leave_one(settings, server):
+    contents = [slight(seed) for seed in (0, 1)]
     with gate(server.uri) as (uri, counter), ThreadPoolExecutor(2) as pool:
         meeting(counter, '"value": "complete"', 2)
         tasks = [pool.submit(publish, settings, uri, content, "audits") for content in contents]
         done = [task.result() for task in tasks]
-    run = one_whole_run(connect(settings).client, "audits", contents[0])
+    (run,) = runs_of(connect(settings).client, "audits")
     assert {sent.run_id for sent in done} == {run.info.run_id}
     assert sorted(sent.is_other for sent in done) == [False, True]
 
@@ -112,8 +106,8 @@ def test_processes_leave_one_run(settings, server, tmp_path):
     assert all(run.info.run_id.encode() in out for out, _, _ in ended)
 
 
-def test_a_lost_answer_to_create_makes_two_runs_of_which_one_stays(settings, server, tmp_path):
-    content = slight(tmp_path, audited(tmp_path, "lost"))
+def test_a_lost_answer_to_create_makes_two_runs_of_which_one_stays(settings, server):
+    content = slight()
     with gate(server.uri) as (uri, counter):
         counter.fault("runs/create", LOST)
         sent = publish(replace_retries(settings, 1), uri, content, "lost")
@@ -123,8 +117,8 @@ def test_a_lost_answer_to_create_makes_two_runs_of_which_one_stays(settings, ser
     assert len(runs_of(client, "lost", every=True)) == 2
 
 
-def test_a_run_that_somebody_deletes_while_it_is_written_is_made_again(settings, server, tmp_path):
-    content = slight(tmp_path, audited(tmp_path, "deleted"))
+def test_a_run_that_somebody_deletes_while_it_is_written_is_made_again(settings, server):
+    content = slight()
     client = connect(settings).client
 
     def delete_once(number, request):

@@ -71,17 +71,18 @@ class Publisher:
             It could not be completed; doing it again goes on.
         """
         for _ in range(ROUNDS):
-            done = self.runs.settle()
+            known = self.runs.of_night()
+            done = self.runs.settle(known)
             if done is not None:
                 return self._sent(done, is_fresh=False)
-            run = self.runs.half(self.content.run_name, self._start_ms, self.content.tags)
+            run = self.begin(known)
             try:
                 self._write(run)
             except MlflowFailed as e:
                 if e.code in GONE and self.runs.is_gone(run.info.run_id):
                     continue  # by one that is done, or that goes on with another run
                 raise
-            done = self.runs.settle()
+            done = self.runs.settle(self.runs.of_night())
             if done is not None:
                 return self._sent(done, is_fresh=done.info.run_id == run.info.run_id)
         raise MlflowFailed(
@@ -89,6 +90,11 @@ class Publisher:
             f"{ROUNDS} times while it was written; find out who deletes it, and publish again",
             "DELETED",
         )
+
+    def begin(self, known: list[Run]) -> Run:
+        """Return the run to be written; ``known`` are the night's runs."""
+        said = self.content
+        return self.runs.half(said.run_name, self._start_ms, said.tags, known)
 
     def _sent(self, run: Run, *, is_fresh: bool) -> Sent:
         is_other = not self.runs.label.is_same_audit(run)

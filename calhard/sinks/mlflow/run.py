@@ -67,22 +67,17 @@ class Runs:
         """Return the complete run of the night in this revision, whoever audited it."""
         return elected(run for run in self.of_night() if self._is_done(run))
 
-    def half(self, name: str, start_ms: int, tags: Mapping[str, str]) -> Run:
-        """Return the run to be written: one that was begun, or a new one."""
-        found = self._halves()
-        if not found:
-            made = self._create(name, start_ms, tags)
-            found = self._halves()
-            chosen = elected(found)
-            if chosen is None:  # thrown away by who was done meanwhile
-                return made
-            if chosen.info.run_id != made.info.run_id:
-                self.discard(made)
-            return chosen
-        return min(found, key=_rank)
-
-    def _halves(self) -> list[Run]:
-        return [run for run in self.of_night() if self.label.can_finish(run)]
+    def half(self, name: str, start_ms: int, tags: Mapping[str, str], known: list[Run]) -> Run:
+        """Return the run to be written: one of those known that was begun, or a new one."""
+        begun = elected(run for run in known if self.label.can_finish(run))
+        if begun is not None:
+            return begun
+        made = self._create(name, start_ms, tags)
+        chosen = elected(run for run in self.of_night() if self.label.can_finish(run))
+        if chosen is None or chosen.info.run_id == made.info.run_id:
+            return made
+        self.discard(made)
+        return chosen
 
     def _create(self, name: str, start_ms: int, tags: Mapping[str, str]) -> Run:
         began = datetime.now(UTC).isoformat(timespec="seconds")
@@ -90,13 +85,12 @@ class Runs:
         marks = {**SOURCE, **tags, **self.label.tags, **mine}
         return self.server.client.create_run(self.experiment, start_ms, marks, name)
 
-    def settle(self) -> Run | None:
-        """Leave one run of the night; return it, or None where none is complete.
+    def settle(self, runs: list[Run]) -> Run | None:
+        """Leave one of the night's runs; return it, or None where none is complete.
 
         Of runs that are complete one stays; halves of it are thrown away, as nobody needs them any
         more, and older revisions give way.
         """
-        runs = self.of_night()
         chosen = elected(run for run in runs if self._is_done(run))
         if chosen is None:
             return None
