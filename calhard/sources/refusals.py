@@ -91,14 +91,15 @@ def _no_model(source: str, runs: int, left: LeftOut) -> str:
 
 def suggested(keys: Sequence[str]) -> list[tuple[str, str]]:
     """Return a key for each built-in metric that has a likely one, else one for the first."""
-    found: dict[str, str] = {}
-    for metric in BUILTIN_METRICS:
-        free = [key for key in keys if key not in found.values()]
-        scored = [(_likeness(metric, key), -len(key), key) for key in free]
-        best, _, key = max(scored, default=(0, 0, ""))
-        if best >= SHORTEST:
-            found[metric] = key
-    return list(found.items()) or [("aece", keys[0])]
+    found: dict[str, tuple[int, int, str]] = {}
+    for key in keys:
+        scores = {metric: _likeness(metric, key) for metric in BUILTIN_METRICS}
+        metric = max(scores, key=scores.__getitem__)
+        if scores[metric] >= SHORTEST:
+            told = (-scores[metric], len(key), key)
+            found[metric] = min(found.get(metric, told), told)
+    likely = [(metric, found[metric][2]) for metric in BUILTIN_METRICS if metric in found]
+    return likely or [("aece", keys[0])]
 
 
 def _likeness(metric: str, key: str) -> int:

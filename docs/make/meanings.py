@@ -99,8 +99,8 @@ COLUMNS = {
         "nights_violated": "those among them with a violated SLO",
     },
     "coverage": {
-        "unit": "`row`, `series`, `file`, `metric`, `model`, `baseline`, `bin file` or "
-        "`model-class`",
+        "unit": "`row`, `series`, `file`, `metric`, `model`, `baseline`, `bin file`, "
+        "`model-class` or `run` (of MLflow)",
         "outcome": "what became of it",
         "reason": "why",
         "count": "how many",

@@ -81,6 +81,7 @@ def test_unmapped_metrics_are_listed_with_lines_that_map_them(team, tmp_path):
         (["loss", "auc"], [("aece", "loss")]),
         (["val_ece", "clamp-rate"], [("aece", "val_ece"), ("clamp_rate", "clamp-rate")]),
         (["eval/AECE", "eval/DECE"], [("aece", "eval/AECE"), ("dece", "eval/DECE")]),
+        (["ece.a", "ece.bb"], [("aece", "ece.a")]),
         (["merged_bins_rate"], [("aece", "merged_bins_rate")]),
     ],
 )
