@@ -6,8 +6,10 @@ import pyarrow.parquet as pq
 
 from calhard.registry.nightly import look_up
 from calhard.registry.snapshot import read_snapshot, snapshot_nights
-from calhard.sinks.mlflow.client import Server, _open
+from calhard.sinks.mlflow.client import Server, _open, connect
+from calhard.sinks.mlflow.deliver import deliver
 from calhard.sinks.mlflow.identity import Identity
+from tests.baseline.fleets import audit, group, series
 from tests.registry.nights import clock, night_of, publish, register, tags
 
 
@@ -205,6 +207,7 @@ def test_a_server_that_is_gone_costs_a_line_and_no_night(settings, name, tmp_pat
     night = publish(tmp_path, 0, **{name: "HEALTHY"})
     nowhere = "http://127.0.0.1:1"
     impatient = settings.model_copy(update={"retries": 0})
+    connect(impatient)  # which bounds the waits of this process
     server = Server(nowhere, nowhere, impatient, Identity(), _client=_open(nowhere))
     found = look_up(tmp_path, night, server, clock=clock(0))
     assert (found.snapshot, found.tag("run")) == (None, ())
@@ -232,3 +235,20 @@ def test_thousands_of_models_cost_few_requests(connected, name, tmp_path):
     look_up(tmp_path, night, server, clock=clock(0)).tag("run")
     assert tags(there.client, name, 1)["calhard.verdict"] == "PASS"
     assert server.asked <= 8
+
+
+def test_a_night_that_is_delivered_holds_the_snapshot_and_its_run_is_named_by_the_verdict(
+    connected, name, tmp_path
+):
+    server = connected(models={"m": name}, max_age="30000d")
+    register(server.client, name, 1, champion=1)
+    night = audit(tmp_path, group("c", {"aece": series(0.02, 0.02, noise=1e-3)}))
+    out = tmp_path / "nights"
+    delivered = deliver(out, night, server)
+    assert delivered.told == ()
+    run_id = delivered.receipt.run_id
+    (file,) = server.client.list_artifacts(run_id, "registry")
+    (there,) = (out / ".registry").glob("*.parquet")
+    assert (file.path, file.file_size) == ("registry/aliases.parquet", there.stat().st_size)
+    assert tags(server.client, name, 1)["calhard.run"] == run_id
+    assert tags(server.client, name, 1)["calhard.verdict"] == "PASS"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from calhard.errors import CalhardError, InputError
-from calhard.registry.actions.books import find_ledger, open_ledger
+from calhard.registry.actions.books import experiment_name, find_ledger, open_ledger
 from calhard.registry.actions.guards import pointed_at, refusals
 from calhard.registry.actions.journal import (
     action_run,
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 INTENT = "calhard.action"
 """Tag of the registered model: the order that is being carried out, or was last."""
+WHERE = "calhard.actions"
+"""Tag of the registered model: the experiment that holds claims and records."""
 DRY, DONE, REFUSED, ALREADY, OVERTAKEN, BROKEN = (
     "dry run",
     "done",
@@ -128,7 +130,7 @@ def carry_out(
         if not dry_run:
             write_record(out, move, None, REFUSED, reasons, clock())
         return Outcome(REFUSED if reasons else DRY, move, reasons)
-    return task.claimed(open_ledger(server, move.fleet))
+    return task.claimed(ledger or task.first_ledger())
 
 
 def plan_undo(out: Out, key: str) -> Move:
@@ -185,6 +187,16 @@ class _Task:
         age = self.server.settings.registry.max_age
         found = refusals(self.move, self.out, self.server.client, max_age=age, now=self.clock())
         return tuple(found)
+
+    def first_ledger(self) -> Ledger:
+        """Return the fleet's new ledger.
+
+        The tag goes first: who may not edit the model makes no experiment, which would be closed
+        to those who may.
+        """
+        fleet, client = self.move.fleet, self.server.client
+        client.set_registered_model_tag(self.move.model, WHERE, experiment_name(fleet))
+        return open_ledger(self.server, fleet)
 
     def claimed(self, ledger: Ledger) -> Outcome:
         """Take the claim, do it, close the claim."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from calhard.registry.actions.ledger import Ledger
 from calhard.sinks.mlflow.errors import EXISTS, MlflowFailed
+from calhard.sinks.mlflow.experiment import KINDS
+from calhard.sinks.mlflow.limits import experiment_name as fitting
 
 if TYPE_CHECKING:
     from calhard.sinks.mlflow.client import Server
@@ -20,7 +22,7 @@ LIMIT = 100
 
 def experiment_name(fleet: str) -> str:
     """Return the name of the experiment of a fleet's actions."""
-    return f"calhard-actions/{fleet}"
+    return fitting(f"calhard-actions/{fleet}")
 
 
 def find_ledger(server: Server, fleet: str) -> Ledger | None:
@@ -58,7 +60,7 @@ def _experiment(server: Server, fleet: str) -> tuple[str, bool]:
     there: Any = server.client.get_experiment_by_name(name)
     if there is None:
         try:
-            return str(server.client.create_experiment(name, tags={KIND: ACTIONS})), True
+            return str(server.client.create_experiment(name, tags=KINDS | {KIND: ACTIONS})), True
         except MlflowFailed as e:  # another was faster
             if e.code != EXISTS:
                 raise
