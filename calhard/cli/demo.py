@@ -64,7 +64,7 @@ def _browsed(out: Path, night: NightReader, mlflow_uri: str | None) -> Iterator[
     from calhard.demo import command_of
     from calhard.plan.publishing import Mlflow
 
-    if find_spec("mlflow") is None:
+    if not _is_there("mlflow"):
         yield f"{MLFLOW}not installed; pip install 'calhard[mlflow]' shows the night there, too"
         return
     uri = mlflow_uri or f"sqlite:///{out.absolute() / 'mlflow.db'}"
@@ -76,3 +76,10 @@ def _browsed(out: Path, night: NightReader, mlflow_uri: str | None) -> Iterator[
         return
     yield f"{MLFLOW}{command_of('mlflow')} server --backend-store-uri {uri} --port {PORT}"
     yield f"              then open {delivered.nights_link(f'http://127.0.0.1:{PORT}')}"
+
+
+def _is_there(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ValueError:  # what is imported half
+        return False

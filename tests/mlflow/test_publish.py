@@ -1,5 +1,7 @@
 """A night becomes one run of MLflow, once."""
 
+import json
+import sys
 from dataclasses import replace
 
 import pytest
@@ -216,3 +218,62 @@ def test_the_latest_night_is_sent_by_default_also_to_a_database(tmp_path, capsys
     assert told.out == f"night {NIGHT} is in MLflow: run {run.info.run_id} in {uri}\n"
     assert run.info.artifact_uri.startswith(tmp_path.as_uri())
     assert open_night(tmp_path).manifest_sha256 == run.data.tags["calhard.manifest_sha"]
+
+
+def test_nights_in_a_bucket_are_sent_and_their_receipts_kept_there(
+    settings, server, bucket, capsys
+):
+    out = bucket.uri("nights")
+    audited(out, "bucket")
+    args = ["publish", out, "--mlflow-uri", server.uri]
+    assert cli.main(args=[*args, "--pending"]) == 0
+    (run,) = complete(runs_of(connect(settings).client, "bucket"))
+    (receipt,) = (c for name, c in bucket.tree("nights").items() if name.startswith(".mlflow/"))
+    assert json.loads(receipt)["run_id"] == run.info.run_id
+    capsys.readouterr()
+    assert cli.main(args=[*args, "--pending"]) == 0
+    assert capsys.readouterr().out == f"no night waits for {server.uri}\n"
+
+
+def test_a_receipt_that_is_damaged_counts_as_none_and_is_mended(settings, server, tmp_path):
+    audited(tmp_path, "damaged")
+    args = ["publish", str(tmp_path), "--mlflow-uri", server.uri, "--pending"]
+    assert cli.main(args=args) == 0
+    (receipt,) = (tmp_path / ".mlflow").rglob("*.json")
+    whole_one = receipt.read_bytes()
+    receipt.write_bytes(whole_one[:20])
+    assert cli.main(args=args) == 0
+    assert receipt.read_bytes() == whole_one
+    assert len(runs_of(connect(settings).client, "damaged", every=True)) == 1
+
+
+def test_the_demo_sends_its_night_to_the_server_that_is_named_and_says_where(
+    settings, server, tmp_path, capsys
+):
+    args = ["demo", "--out", str(tmp_path), "--quiet", "--mlflow-uri", server.uri]
+    assert cli.main(args=args) == 0
+    told = capsys.readouterr()
+    assert told.err == ""
+    (run,) = complete(runs_of(connect(settings).client, "demo"))
+    page = f"{server.uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    assert told.out.splitlines()[-1].startswith(f"In MLflow     {page}")
+
+
+def test_the_demo_goes_on_without_mlflow_and_says_how_to_get_it(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    assert cli.main(args=["demo", "--out", str(tmp_path), "--quiet"]) == 0
+    told = capsys.readouterr()
+    assert told.err == ""
+    assert told.out.splitlines()[-1].startswith("In MLflow     not installed; pip install")
+
+
+def test_an_audit_without_mlflow_says_how_to_get_it_and_ends_as_it_would(
+    tmp_path, capsys, monkeypatch
+):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "mlflow"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    args = ["audit", str(history()), "--out", str(tmp_path), "--quiet"]
+    assert cli.main(args=[*args, "--mlflow-uri", "http://127.0.0.1:9"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "MLflow is not installed; pip install 'calhard[mlflow]'" in line
+    assert line.endswith("--pending")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from calhard.sinks.mlflow.client import connect
 from calhard.sinks.mlflow.experiment import experiment_of
-from tests.mlflow.gate import LOST, gate
+from tests.mlflow.gate import LOST, answer, gate
 from tests.mlflow.nights import audited, complete, publishing, runs_of, slight, whole
 
 ROOT = Path(__file__).parents[2]
@@ -133,6 +133,21 @@ def test_a_run_that_somebody_deletes_while_it_is_written_is_made_again(settings,
         sent = publish(settings, uri, content, "deleted")
     assert one_whole_run(client, "deleted", content).info.run_id == sent.run_id
     assert sent.run_id not in gone
+
+
+def test_who_may_not_delete_makes_the_run_say_that_it_is_discarded(settings, server):
+    content = slight()
+    with gate(server.uri) as (uri, counter), ThreadPoolExecutor(2) as pool:
+        denied = answer(403, '{"error_code": "PERMISSION_DENIED", "message": "Permission denied"}')
+        counter.fault("runs/delete", denied, times=99)
+        meeting(counter, "runs/create", 2)
+        tasks = [pool.submit(publish, settings, uri, content, "denied") for _ in range(2)]
+        assert len({task.result().run_id for task in tasks}) == 1
+    runs = {
+        run.data.tags["calhard.state"]: run for run in runs_of(connect(settings).client, "denied")
+    }
+    assert set(runs) == {"complete", "discarded"}
+    assert runs["discarded"].info.status == "KILLED"
 
 
 def replace_retries(settings, retries):
