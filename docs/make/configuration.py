@@ -30,7 +30,13 @@ LIMITS = {
     "exclusiveMaximum": "<",
 }
 DURATION = 'duration such as `"28d"`'
-DURATIONS = ("windows.night", "windows.horizon", "windows.clock_skew", "storage.task_timeout")
+DURATIONS = (
+    "windows.night",
+    "windows.horizon",
+    "windows.clock_skew",
+    "storage.task_timeout",
+    "mlflow.registry.max_age",
+)
 """Durations that no schema tells from a text or a number of samples."""
 OVERRIDDEN = "in place of the key of this name above, for what matches"
 MORE = {

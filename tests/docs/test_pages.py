@@ -1,6 +1,7 @@
 """What the pages tell a reader to type is typed; what they show is what it says."""
 
 import re
+from operator import attrgetter
 
 import pytest
 
@@ -87,11 +88,11 @@ def test_every_key_of_the_configuration_is_in_the_reference():
 
 @pytest.mark.parametrize("path", DURATIONS)
 def test_what_the_reference_calls_a_duration_is_no_number_of_samples(path):
-    table, key = path.split(".")
-    with pytest.raises(ConfigError, match=f"{key}: found 7; "):
+    table, _, key = path.rpartition(".")
+    with pytest.raises(ConfigError, match=f"{key}: (found 7; |not a duration)"):
         AuditPlan.from_text(f"[calibration.hardening.{table}]\n{key} = 7")
     plan = AuditPlan.from_text(f'[calibration.hardening.{table}]\n{key} = "36h"')
-    assert str(getattr(getattr(plan, table), key)) == "36h"
+    assert str(attrgetter(path)(plan)) == "36h"
 
 
 def test_the_exit_codes_are_those_of_the_help(tmp_path):
