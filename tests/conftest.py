@@ -2,6 +2,10 @@
 
 import signal
 
+from tests.browser import chromium
+
+__all__ = ["chromium"]
+
 
 def pytest_configure():
     """Let Ctrl-C interrupt what tests interrupt, also where they were started in the background."""

@@ -48,7 +48,7 @@ def fleet_figure(
     """
     heat = heat_map(night, Exhibits(metrics=metrics[:METRICS], statuses=statuses))
     rows = heat.rows[:MODELS]
-    figure = canvas(max(3.4, 2.1 + 0.25 * len(rows)), _title(night), _told(night, heat, metrics))
+    figure = canvas(max(2.8, 2.1 + 0.25 * len(rows)), _title(night), _told(night, heat, metrics))
     axes = figure.add_subplot()
     if rows and heat.metrics:
         _draw(axes, rows, heat.metrics, _broken(night))
@@ -68,7 +68,7 @@ def _told(night: NightReport, heat: HeatMap, metrics: tuple[str, ...]) -> str:
     """What is shown, and what is not."""
     models = night.summary["counts"]["models"]
     shown = min(len(heat.rows), MODELS)
-    sound = models - len({m for found in _broken(night).values() for m in found})
+    sound = max(0, models - len({m for found in _broken(night).values() for m in found}))
     which = "All models" if shown >= models else f"The worst {shown} of {models:,} models"
     more = (
         f" {len(metrics) - METRICS} further metrics are not shown."
@@ -112,7 +112,7 @@ def _draw(
             ink = "white" if state in _LIGHT_INK else INK
             letter = LOOKS[state][1]
             axes.text(x + 0.5, y + 0.5, letter, ha="center", va="center", color=ink, fontsize=8)
-    heads = [f"{display_name(m, 24)}\n{len(broken.get(m, ())):,} broken" for m in metrics]
+    heads = [f"{display_name(m, 24)}\n{len(broken.get(m, ())):,} affected" for m in metrics]
     axes.set_xticks([x + 0.5 for x in range(len(metrics))], heads, fontsize=8)
     axes.set_yticks(
         [y + 0.5 for y in range(len(rows))], [display_name(m, LONGEST) for m, _ in rows]

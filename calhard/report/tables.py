@@ -81,7 +81,6 @@ WORDS = {"model_id": "model", "class_id": "class", "regression_type": "type"}
 WIDTHS = {
     "class_id": "text",
     "metric": "text",
-    "regression_type": "text",
     **dict.fromkeys(("onset", "predicted_breach_at", "breach_earliest", "breach_latest"), "when"),
     "example": "text",
     "reason": "text",

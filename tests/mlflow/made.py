@@ -64,11 +64,12 @@ def publish(out, tables, told, *, evidence=None, page=True):
 
 
 def nights(out, fleet, count, tables=None):
-    """Publish nights in a row, the last one with these tables; each finds more than the last."""
+    """Publish nights in a row, the last one with these tables; each finds ever more."""
     for k in range(count):
         day = LAST - timedelta(days=count - 1 - k)
         verdict = "unhealthy" if k == count - 1 else "needs attention" if k else "healthy"
-        told = about(fleet, day, verdict=verdict, regressions=10 * k, incidents=k, violations=k)
+        found = {"regressions": 10 * k**2, "incidents": k, "violations": k}
+        told = about(fleet, day, verdict=verdict, **found)
         last = publish(out, tables if k == count - 1 else None, told)
     return last
 

@@ -51,7 +51,7 @@ def test_every_metric_is_a_line_over_the_trailing_nights_that_ends_tonight(tmp_p
     said = content(tmp_path, made.nights(tmp_path, "f", 4), trailing_nights=3)
     tonight = (made.LAST - date(1970, 1, 1)).days
     shown = lines(said)
-    assert shown["audit/regressions"] == {tonight - 2: 10.0, tonight - 1: 20.0, tonight: 30.0}
+    assert shown["audit/regressions"] == {tonight - 2: 10.0, tonight - 1: 40.0, tonight: 90.0}
     assert all(set(line) == {tonight - 2, tonight - 1, tonight} for line in shown.values())
     assert {p.timestamp_ms - 86_400_000 * (p.step + 1) for p in said.points} == {0}  # as_of
     sections = {key.partition("/")[0] for key in shown}

@@ -60,7 +60,7 @@ def test_the_heat_map_shows_the_worst_models_and_says_how_many_there_are(models,
     said = texts(figure)
     assert sum(text.startswith("model-") for text in set(said)) == min(models, MODELS)
     broken = -(-models // 2)
-    assert f"aece\n{broken:,} broken" in said
+    assert f"aece\n{broken:,} affected" in said
     assert any("The worst 40 of 10,000 models" in text for text in said) == (models == 10_000)
     assert said.count("S") == min(broken, MODELS)
     assert width(figure, tmp_path) == 1320

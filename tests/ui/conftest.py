@@ -1,7 +1,4 @@
-"""A headless Chromium, and pages to look at: of audited nights, and of hostile names."""
-
-import shutil
-import warnings
+"""Pages to look at: of audited nights, and of hostile names."""
 
 import pyarrow as pa
 import pytest
@@ -14,30 +11,8 @@ from calhard.simulate import FleetSpec, write_fleet
 from tests.report.shown import exhibits
 from tests.report.test_page import HOSTILE, hostile_night
 
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 SPEC = FleetSpec(models=12, classes=2, cadence="mixed", broken=0.5, fleet_wide=0.0, seed=3)
 DAY = 86_400_000_000
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    """The browser; all tests of what is visible are skipped without one."""
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.skip("no chromium on PATH")
-    api = pytest.importorskip("playwright.sync_api")
-    with warnings.catch_warnings(), api.sync_playwright() as player:
-        browser = player.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")
