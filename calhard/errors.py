@@ -20,7 +20,7 @@ class InputError(CalhardError):
 
 
 class PublishError(CalhardError):
-    """The disk refused; the message says what became of the night and what to mend."""
+    """Disk or server refused; the message says what became of the night and what to mend."""
 
 
 class InProgress(CalhardError):

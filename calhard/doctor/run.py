@@ -11,15 +11,24 @@ from calhard.doctor.cluster import cluster
 from calhard.doctor.finding import Finding, ok
 from calhard.doctor.machine import machine
 from calhard.doctor.packages import packages
+from calhard.doctor.tracking import tracking
+from calhard.plan import AuditPlan
 
 
-def examine(out: Path, ray_address: str | None = None) -> Iterator[Finding]:
+def examine(
+    out: Path,
+    ray_address: str | None = None,
+    plan: AuditPlan | None = None,
+    mlflow_uri: str | None = None,
+) -> Iterator[Finding]:
     """Yield what is found, one thing after the other.
 
     Parameters
     ----------
     out : folder of the nights; it need not exist
     ray_address : as `calhard audit` takes it, or a dashboard's, as `calhard submit` does
+    plan : names an MLflow server and who asks it
+    mlflow_uri : wins over the plan's
 
     Raises
     ------
@@ -31,3 +40,4 @@ def examine(out: Path, ray_address: str | None = None) -> Iterator[Finding]:
     yield from machine(out)
     yield from card()
     yield from cluster(ray_address)
+    yield from tracking(plan or AuditPlan(), mlflow_uri)

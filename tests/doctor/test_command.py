@@ -56,9 +56,9 @@ def test_something_wrong_ends_with_1_and_json_says_what(tmp_path):
     assert found["remedy"] == "name another --out"
 
 
-@pytest.mark.parametrize("words", [("--mlflow-uri", "http://127.0.0.1:5000"), ("--nothing",)])
-def test_what_this_version_has_not_is_a_usage_error(words, tmp_path):
-    done = doctor(*words, folder=tmp_path)
+@pytest.mark.parametrize("words", [("--mlflow-uri", "mlruns"), ("--nothing",)])
+def test_what_is_no_address_and_no_option_is_a_usage_error(words, tmp_path):
+    done = doctor(*words, "--json", folder=tmp_path)
     assert done.returncode == 2
     assert done.stdout == ""
 

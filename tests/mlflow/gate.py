@@ -91,7 +91,9 @@ class Handler(BaseHTTPRequestHandler):
             self.give(*(how or gate.forward(self.command, self.path, self.headers, body)))
 
     def give(self, status, content, head):
-        self.send_response(status)
+        self.send_response_only(status)
+        if "Date" not in head:
+            self.send_header("Date", self.date_time_string())
         for name, value in head.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(content)))

@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import requests
 
 from calhard.cli.main import cli
 from calhard.errors import ConfigError
@@ -13,6 +14,7 @@ from calhard.plan.publishing import Mlflow
 from calhard.plan.secret import Secret
 from calhard.sinks.mlflow.client import connect
 from calhard.sinks.mlflow.errors import MlflowFailed
+from calhard.sinks.mlflow.identity import Identity, asking, signed
 from calhard.sinks.mlflow.experiment import experiment_of
 from calhard.sinks.mlflow.label import BEGAN, STATE
 from calhard.sinks.mlflow.sweep import sweep
@@ -199,6 +201,26 @@ def test_credentials_go_with_the_requests_and_into_no_message(monkeypatch):
             assert (secret in str(raised.value)) == (secret == "pa%3Ass")
     basic = "Basic YW5uYTpwYTpzcw=="
     assert asked == [basic, basic, "Bearer t0ken", "Basic c29tZWJvZHk6ZWxzZS13aGVyZQ=="]
+
+
+def test_credentials_go_to_no_other_server_that_the_server_names():
+    who = Identity("anna", "pa:ss")
+    own, other = (requests.Request("GET", f"http://{host}:5000/x").prepare() for host in "ab")
+    other.headers["Authorization"] = "Basic of MLflow's own variables"
+    with asking(who, "http://a:5000/prefix"):
+        assert signed(own).headers["Authorization"].startswith("Basic ")
+        assert "Authorization" not in signed(other).headers
+
+
+def test_no_folder_of_this_machine_is_written_because_a_server_elsewhere_names_it(
+    settings, tmp_path
+):
+    server = connect(settings)
+    server.client.create_experiment("calhard/folder", tmp_path.as_uri())
+    server.uri = "http://mlflow.example:5000"  # as if it were another machine's
+    with pytest.raises(MlflowFailed, match="belong into a folder of the server"):
+        publishing(server, slight(), "folder").publish()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_half_a_log_in_is_a_mistake_of_the_configuration():

@@ -131,7 +131,7 @@ class Server:
         return self._tried(doing, act, tried + 1, most)
 
     def _bounded(self, act: Callable[[], Any]) -> Any:
-        with asking(self.identity):
+        with asking(self.identity, self.uri):
             return act() if self.until is None else within(self._left(), act)
 
     def _left(self) -> float:
@@ -294,7 +294,7 @@ def _version(server: Server) -> str:
     if numbers(told) < OLDEST:
         least = ".".join(map(str, OLDEST))
         message = f"MLflow at {server.shown}: version {told} is too old; calhard needs {least}"
-        raise MlflowFailed(f"{message} or newer: upgrade the server", OLD)
+        raise MlflowFailed(f"{message} or newer; upgrade the server", OLD)
     return told
 
 

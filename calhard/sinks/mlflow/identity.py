@@ -64,13 +64,16 @@ class Identity:
 
 
 NOBODY = Identity()
-_ASKING: ContextVar[Identity] = ContextVar("asking", default=NOBODY)
+_ASKING: ContextVar[tuple[Identity, str]] = ContextVar("asking", default=(NOBODY, ""))
 
 
 @contextmanager
-def asking(identity: Identity) -> Iterator[None]:
-    """Send requests of this context in someone's name."""
-    mark = _ASKING.set(identity)
+def asking(identity: Identity, uri: str) -> Iterator[None]:
+    """Send requests of this context in someone's name, to one server.
+
+    Another one that the server names, for artifacts, is asked without credentials.
+    """
+    mark = _ASKING.set((identity, urlsplit(uri).netloc))
     try:
         yield
     finally:
@@ -122,21 +125,24 @@ def take_over() -> None:
             return NAME
 
         def get_auth(self) -> Callable[[Any], Any]:
-            if before and not _ASKING.get().is_named:
+            if before and not _ASKING.get()[0].is_named:
                 theirs: Callable[[Any], Any] = fetch_auth(before)  # type: ignore[no-untyped-call]  # as MLflow has it
                 return theirs
-            return _signed
+            return signed
 
     _request_auth_provider_registry.register(Provider)  # type: ignore[no-untyped-call]  # as MLflow has it
     os.environ[VARIABLE] = NAME
 
 
-def _signed(request: Any) -> Any:
+def signed(request: Any) -> Any:
     """Put the credentials of this context on a request; leave MLflow's own where there are none."""
     from requests.auth import HTTPBasicAuth
     from requests.utils import get_netrc_auth
 
-    who = _ASKING.get()
+    who, host = _ASKING.get()
+    if host and urlsplit(request.url).netloc != host:
+        request.headers.pop("Authorization", None)
+        return request
     if who.username is not None and who.password is not None:
         return HTTPBasicAuth(who.username.encode(), who.password.encode())(request)
     if who.token is not None:

@@ -15,7 +15,13 @@ from calhard.sinks.mlflow.errors import MlflowFailed
 from calhard.sinks.mlflow.label import COMPLETE, STATE, Label
 from calhard.sinks.mlflow.limits import fitted
 from calhard.sinks.mlflow.run import GONE, Runs
-from calhard.sinks.mlflow.write import read_back, write_artifacts, write_lineage, write_values
+from calhard.sinks.mlflow.write import (
+    check_place,
+    read_back,
+    write_artifacts,
+    write_lineage,
+    write_values,
+)
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -102,6 +108,7 @@ class Publisher:
 
     def _write(self, run: Run) -> None:
         server, run_id, fit = self._server, run.info.run_id, fitted(self.content)
+        check_place(server, run)
         write_values(server, run_id, fit)
         write_lineage(server, run_id, self.content.dataset)
         with TemporaryDirectory(prefix="calhard-mlflow-") as name:

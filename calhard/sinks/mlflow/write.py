@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from calhard.sinks.mlflow.client import Server
 from calhard.sinks.mlflow.content import Lineage
-from calhard.sinks.mlflow.errors import MlflowFailed
+from calhard.sinks.mlflow.errors import PLACE, MlflowFailed
 from calhard.sinks.mlflow.limits import Fitted
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ UPLOAD_RATE = 2**20
 TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
 CONTEXT = "mlflow.data.context"
 INCOMPLETE = "INCOMPLETE"
+FOLDERS = ("", "file")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def write_values(server: Server, run_id: str, fit: Fitted) -> None:
@@ -50,6 +53,27 @@ def write_lineage(server: Server, run_id: str, dataset: Lineage) -> None:
         profile=dataset.profile,
     )
     server.client.log_inputs(run_id, [DatasetInput(told, [InputTag(CONTEXT, "audit")])])
+
+
+def check_place(server: Server, run: Run) -> None:
+    """Refuse to write artifacts to a folder that a server on another machine names.
+
+    It would be a folder of this machine, which the server never sees.
+
+    Raises
+    ------
+    MlflowFailed
+        The run's artifacts belong into a folder.
+    """
+    parts = urlsplit(run.info.artifact_uri)
+    is_here = not server.is_web or urlsplit(server.uri).hostname in LOOPBACK
+    if parts.scheme in FOLDERS and not is_here:
+        raise MlflowFailed(
+            f"MLflow at {server.shown}: artifacts of the experiment belong into a folder of the "
+            f"server ({parts.path}), which cannot be written from here; start the server with "
+            "--serve-artifacts and name another experiment, [mlflow] experiment",
+            PLACE,
+        )
 
 
 def write_artifacts(server: Server, run_id: str, folder: Path) -> None:
