@@ -14,8 +14,8 @@ from calhard.plan.publishing import Mlflow
 from calhard.plan.secret import Secret
 from calhard.sinks.mlflow.client import connect
 from calhard.sinks.mlflow.errors import MlflowFailed
-from calhard.sinks.mlflow.identity import Identity, asking, signed
 from calhard.sinks.mlflow.experiment import experiment_of
+from calhard.sinks.mlflow.identity import Identity, asking, signed
 from calhard.sinks.mlflow.label import BEGAN, STATE
 from calhard.sinks.mlflow.sweep import sweep
 from calhard.store import list_nights
