@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from calhard.sinks.mlflow.client import Server
 
 ARTIFACT = "registry/aliases.parquet"
+OFF = "[mlflow.registry] snapshots = false and verdicts = false leave the registry alone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class RegisteredNight:
     server: Server
     snapshot: Snapshot | None = None
     told: tuple[str, ...] = ()
+    is_latest: bool = True
+    """Whether the verdicts are the latest: those of an earlier night speak no more."""
 
     def write(self, folder: Path) -> None:
         """Write the snapshot below a folder of artifacts, if there is one; the same every time."""
@@ -46,7 +49,7 @@ class RegisteredNight:
     def tag(self, run_id: str) -> tuple[str, ...]:
         """Write the verdicts that changed to the versions in service; return what is to be told."""
         registry = self.server.settings.registry
-        if self.snapshot is None or not registry.verdicts:
+        if self.snapshot is None or not (registry.verdicts and self.is_latest):
             return ()
         try:
             done = write_verdicts(self.server.client, self.snapshot, run_id, registry.max_tags)
@@ -70,15 +73,16 @@ def look_up(
     try:
         return _looked_up(out, night, server, clock())
     except CalhardError as e:
-        return RegisteredNight(server, None, (f"registry: no snapshot of the aliases: {e}",))
+        return RegisteredNight(server, None, (f"registry: no snapshot of the aliases: {e}; {OFF}",))
 
 
 def _looked_up(out: Out, night: NightReader, server: Server, now: float) -> RegisteredNight:
     registry, about = server.settings.registry, _about(night)
     known = read_snapshot(out, night.night)
+    is_latest = list_nights(out)[-1] == night.night
     if known is not None and all(known.about.get(k) == v for k, v in about.items()):
-        return RegisteredNight(server, known)
-    if known is None and list_nights(out)[-1] != night.night:
+        return RegisteredNight(server, known, is_latest=is_latest)
+    if known is None and not is_latest:
         return RegisteredNight(server)
     verdicts = model_verdicts(night.table("health"))
     if known is not None:
@@ -91,7 +95,7 @@ def _looked_up(out: Out, night: NightReader, server: Server, now: float) -> Regi
             return RegisteredNight(server, None, (_too_old(night, registry),))
     if registry.snapshots:
         keep(out, found)
-    return RegisteredNight(server, found)
+    return RegisteredNight(server, found, is_latest=is_latest)
 
 
 def _taken(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from calhard.registry.catalogue import Aliases
@@ -57,7 +58,9 @@ class Snapshot:
 
     def of(self, model: str) -> list[dict[str, Any]]:
         """Return the rows of one registered model."""
-        return [row for row in self.rows() if row["registered_model"] == model]
+        mine = pc.equal(self.table["registered_model"], model)
+        found: list[dict[str, Any]] = self.table.filter(mine).to_pylist()
+        return found
 
     def judged(self, verdicts: Mapping[str, str], about: Mapping[str, Any]) -> Snapshot:
         """Return the same aliases with the verdicts of a later revision of the night."""

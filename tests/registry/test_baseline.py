@@ -17,8 +17,9 @@ from calhard.cli.main import cli
 from calhard.errors import ConfigError, InputError
 from calhard.history import read_baseline
 from calhard.plan import AuditPlan
+from calhard.plan.sections import Storage
 from calhard.registry.baselines import Shelf, choose_baseline, pin_night
-from calhard.registry.baselines.pin import put_into_force
+from calhard.registry.baselines.pin import pinnable, plan_of, put_into_force
 from calhard.registry.baselines.send import send_baseline
 from calhard.registry.baselines.shelf import BaselineInProgress
 from calhard.registry.baselines.values import Selection
@@ -129,6 +130,7 @@ def test_versions_never_change_and_the_same_again_is_the_one_that_is_there(night
     again = pin(nights)
     assert (again.version, again.is_new) == (first.version, False)
     second = pin(nights, Selection("analysis", METRICS), note="a new level")
+    assert pin(nights, Selection("analysis", METRICS)).version == second.version
     shelf = Shelf.of(nights)
     assert [v.number for v in shelf.versions()] == [1, 2]
     assert shelf.in_force() == second.version
@@ -155,6 +157,28 @@ def test_what_cannot_be_pinned_is_refused_and_nothing_is_written(nights):
             pin(nights, chosen)
     assert Shelf.of(nights).versions() == []
     assert Shelf.of(nights).in_force() is None
+
+
+def test_a_night_that_keeps_flagged_series_alone_cannot_be_pinned(tmp_path):
+    audit(tmp_path, history(), plan=AuditPlan(storage=Storage(keep="flagged")))
+    with pytest.raises(ConfigError, match="keeps the evidence of flagged series alone"):
+        pin(tmp_path / "nights")
+
+
+def test_a_declared_metric_is_pinned_as_the_night_s_own_configuration_has_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("HUSH", "a-password")
+    plan = AuditPlan.from_text(
+        '[calibration.hardening.metrics.brier]\nbound = "drift"\nthreshold = 0.02\n'
+        '[calibration.hardening.mlflow]\nuri = "http://x"\nusername = "u"\npassword = "${env:HUSH}"'
+    )
+    audit(tmp_path, group("c", {"brier": series(0.2, 0.2)}), plan=plan)
+    night = open_night(tmp_path / "nights")
+    assert "brier" in pinnable(plan_of(night))
+    version = pin(tmp_path / "nights", Selection("reference", ("brier",))).version
+    assert rows(version)["m", "c"]["brier"] == pytest.approx(0.2)
+    assert choose_baseline("pinned", tmp_path / "nights", plan).metrics == ("brier",)
+    with pytest.raises(ConfigError, match="no column of a metric"):
+        choose_baseline("pinned", tmp_path / "nights", AuditPlan())
 
 
 def test_a_version_that_was_changed_is_refused_by_name_before_any_work(nights):

@@ -111,6 +111,19 @@ def test_a_night_keeps_its_snapshot_and_a_forced_revision_judges_the_same_aliase
     assert read_snapshot(tmp_path, night_of(0)).about["revision"] == 2
 
 
+def test_a_forced_revision_of_an_older_night_changes_its_snapshot_and_no_tag(
+    connected, name, tmp_path
+):
+    server = connected()
+    register(server.client, name, 1, champion=1)
+    for day in (0, 1):
+        recorded(tmp_path, day, server, **{name: "HEALTHY"})
+    night = publish(tmp_path, 0, force=True, **{name: "CRITICAL"})
+    assert look_up(tmp_path, night, server, clock=clock(2)).tag("late") == ()
+    assert rows(tmp_path, 0)[name, "champion"]["verdict"] == "FAIL"
+    assert tags(server.client, name, 1)["calhard.verdict"] == "PASS"
+
+
 def test_an_older_night_that_was_not_set_beside_the_aliases_never_is(connected, name, tmp_path):
     server = connected()
     register(server.client, name, 1, champion=1)

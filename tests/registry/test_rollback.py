@@ -108,6 +108,15 @@ def test_it_is_refused_where_an_operator_has_moved_the_alias(scene):
     assert f"{name}@champion points at nothing" in refused(scene)
 
 
+def test_the_same_refusal_again_is_counted_and_the_record_does_not_grow(scene):
+    _, name, out, move = scene
+    scene[0].client.set_registered_model_alias(name, "champion", "1")
+    for _ in range(3):
+        refused(scene)
+    (entry,) = read_record(out, move.key)["tries"]
+    assert (entry["outcome"], entry["times"]) == ("refused", 3)
+
+
 def test_it_is_refused_where_the_target_is_gone_or_has_a_verdict_that_is_no_pass(scene):
     server, name, *_ = scene
     server.client.set_model_version_tag(name, "2", "calhard.verdict", "WARN")

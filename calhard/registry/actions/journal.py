@@ -87,10 +87,20 @@ def write_record(
         "outcome": outcome,
         "reasons": list(reasons),
     }
-    known["tries"].append(entry)
+    _append(known["tries"], entry)
     known["outcome"] = outcome
     text = json.dumps(known, indent=2, sort_keys=True) + "\n"
     put(record_place(out, move.key), text.encode())
+
+
+def _append(tries: list[dict[str, Any]], entry: dict[str, Any]) -> None:
+    """Add a try; one that is refused for the same reasons again is counted."""
+    last = tries[-1] if tries else {}
+    same = all(last.get(name) == entry[name] for name in ("claim", "outcome", "reasons"))
+    if same and entry["claim"] == 0:
+        last |= {"times": last.get("times", 1) + 1, "last_at": entry["at"]}
+    else:
+        tries.append(entry)
 
 
 def action_run(client: MlflowClient, experiment_id: str, move: Move) -> str:

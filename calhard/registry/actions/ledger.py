@@ -17,6 +17,7 @@ import json
 import os
 import socket
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -51,12 +52,21 @@ class Claim:
         """Whether its holder cannot go on: its process is gone, or its time is over."""
         if now - self.at > LEASE:
             return True
-        return self.host == socket.gethostname() and not _is_running(self.pid)
+        return self.host == here() and not _is_running(self.pid)
 
     @property
     def who(self) -> str:
         """Return its holder in words."""
-        return f"process {self.pid} on {self.host}"
+        return f"process {self.pid} on {self.host.partition(' ')[0]}"
+
+
+def here() -> str:
+    """Return where process numbers are told apart: machine, its start, container."""
+    boot, space = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    try:
+        return f"{socket.gethostname()} {boot.read_text().strip()} {space.readlink()}"
+    except OSError:  # no Linux
+        return socket.gethostname()
 
 
 def _is_running(pid: int) -> bool:
@@ -108,7 +118,7 @@ class Ledger:
                     f"has died, run again in {left:.0f} s"
                 )
             number = 1 if last is None else last.number + 1
-            claim = Claim(number, move.key, self.owner, socket.gethostname(), os.getpid(), now)
+            claim = Claim(number, move.key, self.owner, here(), os.getpid(), now)
             if self._won(move, claim):
                 return claim
 

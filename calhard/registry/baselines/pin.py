@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,9 @@ from calhard.plan import AuditPlan
 from calhard.registry.baselines.shelf import Shelf, Version
 from calhard.registry.baselines.values import Selection, check_metrics, merged, values_of
 from calhard.store import NightReader, Out
+
+
+_SECRETIVE = re.compile(r"\[+calibration\.hardening\.(mlflow|routes)[.\]]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +51,22 @@ def pinnable(plan: AuditPlan) -> tuple[str, ...]:
 
 
 def plan_of(night: NightReader) -> AuditPlan:
-    """Return the plan that a night was audited by."""
+    """Return the plan that a night was audited by, but for who is told; the default one if lost."""
     try:
-        return AuditPlan.from_text(night.text("calhard.toml"), f"{night.path}/calhard.toml")
+        text = "\n".join(_without_secrets(night.text("calhard.toml")))
+        return AuditPlan.from_text(text, f"{night.path}/calhard.toml")
     except CalhardError:
         return AuditPlan()
+
+
+def _without_secrets(text: str) -> Iterator[str]:
+    """Yield the lines of a night's configuration but those of tables with masked secrets."""
+    kept = True
+    for line in text.split("\n"):
+        if line.startswith("["):
+            kept = _SECRETIVE.match(line) is None
+        if kept:
+            yield line
 
 
 def pin_night(
@@ -80,10 +95,7 @@ def pin_night(
         The disk or the store refuses; the version before stays in force.
     """
     plan, shelf = plan_of(night), Shelf.of(out)
-    wrong = check_metrics(chosen.metrics, pinnable(plan))
-    if wrong:
-        known = ", ".join(pinnable(plan))
-        raise ConfigError(f"{wrong[0]} cannot be pinned; a baseline can hold {known}")
+    _check(plan, night, chosen)
     new = _values(night, chosen)
     if not new.num_rows:
         raise ConfigError(
@@ -102,7 +114,7 @@ def pin_night(
             **asdict(chosen),
         }
         numbers = {version.number for version in shelf.versions()}
-        version = _same(before, table) or shelf.add(table, night.night, about)
+        version = _same(before, table, note) or shelf.add(table, night.night, about)
         parse_baseline(version.content, "parquet", str(version.place), plan)
         shelf.enforce(version, clock().isoformat(timespec="seconds"))
     carried = table.num_rows - new.num_rows
@@ -126,9 +138,22 @@ def put_into_force(out: Out, number: int, *, clock: Callable[[], datetime] = now
     return Pinned(version, is_new=False)
 
 
-def _same(before: Version | None, table: pa.Table) -> Version | None:
-    """The version in force, if it holds these very values."""
-    if before is None:
+def _check(plan: AuditPlan, night: NightReader, chosen: Selection) -> None:
+    """Refuse what the night cannot tell."""
+    if plan.storage.keep == "flagged":
+        raise ConfigError(
+            f"night {night.night} keeps the evidence of flagged series alone; set [storage] "
+            'keep = "all" and audit it again with --force'
+        )
+    wrong = check_metrics(chosen.metrics, pinnable(plan))
+    if wrong:
+        known = ", ".join(pinnable(plan))
+        raise ConfigError(f"{wrong[0]} cannot be pinned; a baseline can hold {known}")
+
+
+def _same(before: Version | None, table: pa.Table, note: str) -> Version | None:
+    """The version in force, if it holds these very values, and no other note is to be kept."""
+    if before is None or note not in {"", before.about["note"]}:
         return None
     plain = before.table.replace_schema_metadata(None)
     return before if plain.equals(table.replace_schema_metadata(None)) else None
