@@ -18,7 +18,6 @@ from calhard.registry.baselines.shelf import Shelf, Version
 from calhard.registry.baselines.values import Selection, check_metrics, merged, values_of
 from calhard.store import NightReader, Out
 
-
 _SECRETIVE = re.compile(r"\[+calibration\.hardening\.(mlflow|routes)[.\]]")
 
 
