@@ -150,7 +150,7 @@ def test_the_findings_are_a_table_of_six_columns_all_in_view(seen):
         "change",
     ]
     assert all(head.bounding_box()["x"] + 100 < SIZE["width"] for head in heads)
-    assert page.get_by_text("0.02 → 0.05").first.is_visible()
+    assert page.get_by_text("0.02→0.05").first.is_visible()
 
 
 def test_the_page_works_in_mlflows_frame_and_its_links_lead_to_their_parts(seen):

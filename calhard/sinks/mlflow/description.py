@@ -13,6 +13,8 @@ from calhard.sinks.mlflow.names import LONGEST_TAG, cut, escaped
 
 Row = Mapping[str, Any]
 INCIDENTS = 10
+WIDE = " | &nbsp;&nbsp;"
+"""Room between the columns of a table, which MLflow gives none."""
 COUNTED = {
     "incidents": "incidents",
     "regressions": "confirmed regressions",
@@ -60,31 +62,27 @@ def _scope(summary: Row) -> str:
 
 def _counts(nights: Sequence[ToldNight]) -> str:
     """What was found tonight, and in the night before."""
-    *earlier, last = nights
-    before = earlier[-1] if earlier else None
-    lines = [
-        f"| | {last.night} | {before.night if before else 'night before'} |",
-        "|---|---:|---:|",
-    ]
-    for name, word in COUNTED.items():
-        lines.append(f"| {word} | {last.summary['counts'][name]:,} | {_then(before, name)} |")
-    for state in STATES[::-1]:
-        told = last.summary["health"].get(state, 0)
-        then = f"{before.summary['health'].get(state, 0):,}" if before else NONE
-        lines.append(f"| model-classes {state.lower()} | {told:,} | {then} |")
-    rates = [percent(n.summary["compliance"]["rate"], 2) if n else NONE for n in (last, before)]
-    lines.append(f"| SLO compliance of seven nights | {rates[0]} | {rates[1]} |")
-    return "\n".join(lines)
+    last, before = nights[-1], nights[-2] if len(nights) > 1 else None
+    now, then = _told(last), _told(before) if before else {}
+    heads = ("&nbsp;", last.night, before.night if before else "night before")
+    rows = [(word, told, then.get(word, NONE)) for word, told in now.items()]
+    lines = [f"| {WIDE.join(cells)} |" for cells in (heads, *rows)]
+    return "\n".join([lines[0], "|---|---:|---:|", *lines[1:]])
 
 
-def _then(before: ToldNight | None, name: str) -> str:
-    return f"{before.summary['counts'][name]:,}" if before else NONE
+def _told(night: ToldNight) -> dict[str, str]:
+    """What a night found, by what it is called."""
+    counts, summary = night.summary["counts"], night.summary
+    told = {word: f"{counts[name]:,}" for name, word in COUNTED.items()}
+    states = {s: summary["health"].get(s, 0) for s in STATES[::-1]}
+    told |= {f"model-classes {state.lower()}": f"{n:,}" for state, n in states.items()}
+    return told | {"SLO compliance of seven nights": percent(summary["compliance"]["rate"], 2)}
 
 
 def _incidents(rows: Sequence[Row], total: int) -> Iterator[str]:
     if not total:
         return
-    yield f"**Incidents** ({total:,}{f', the first {len(rows)}' if total > len(rows) else ''})"
+    yield f"<br>**Incidents** ({total:,}{f', the first {len(rows)}' if total > len(rows) else ''})"
     yield ""
     for row in rows:
         since = "not dated" if row["onset"] is None else f"since {instant(row['onset'])}"

@@ -61,5 +61,5 @@ def _finding(row: Row) -> str:
 
 def _change(row: Row) -> str:
     if row["finding"] == "early warning":
-        return f"{number(row['current_value'], 3)} → {number(row['predicted_value'], 3)}"
-    return f"{number(row['baseline_value'], 3)} → {number(row['current_value'], 3)}"
+        return f"{number(row['current_value'], 3)}→{number(row['predicted_value'], 3)}"
+    return f"{number(row['baseline_value'], 3)}→{number(row['current_value'], 3)}"
