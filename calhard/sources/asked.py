@@ -23,9 +23,9 @@ RUNS_AT_ONCE = 100
 """Runs of which the server gives the history of one metric in one answer."""
 POINTS_AT_ONCE = 25_000
 """Values that it gives in one answer; of more it says nothing."""
-FIRST_PAGE, LARGEST_PAGE = 100, 1_000
-METRICS_A_PAGE = 50_000
-"""Values of runs that are held at a time: pages are so much smaller where runs log much."""
+FIRST_PAGE, LARGEST_PAGE = 100, 500
+VALUES_A_PAGE = 20_000
+"""Metrics, params and tags that are asked for at a time: pages are smaller where runs hold much."""
 ORDER = ["attributes.start_time DESC", "attributes.run_id ASC"]
 """The newest runs first: what is logged meanwhile moves others back, where they are met again."""
 POINT = np.dtype([("ms", np.int64), ("step", np.int64), ("value", np.float64)])
@@ -119,8 +119,8 @@ class Asked:
             token = page.token
             if not token:
                 return
-            most = max((len(run.data.metrics) for run in page), default=0)
-            size = max(1, min(LARGEST_PAGE, 2 * size, METRICS_A_PAGE // max(most, 1)))
+            most = max((_held(run) for run in page), default=0)
+            size = max(1, min(LARGEST_PAGE, 2 * size, VALUES_A_PAGE // max(most, 1)))
 
     def _page(self, experiment_id: str, chosen: str | None, size: int, token: str | None) -> Any:
         def act() -> Any:
@@ -166,13 +166,13 @@ class Asked:
         TooMany
             They do not fit in one answer; ask for fewer runs, one is always answered.
         """
-        if self.has_bulk and len(run_ids) > 1:
-            rows = self._bulk(run_ids, key)
-            if rows is not None:
-                return _by_run(rows)
+        rows = self._bulk(run_ids, key) if self.has_bulk else None
+        if rows is not None:
+            return _by_run(rows)
         return {run_id: self._paged(run_id, key) for run_id in run_ids}
 
     def _bulk(self, run_ids: Sequence[str], key: str) -> list[Mapping[str, Any]] | None:
+        """Return some runs' values in one answer; None where they are to be asked for otherwise."""
         act = self._from_server if self.server.is_web else self._from_database
         try:
             rows = self._call("read metric histories", lambda: act(run_ids, key))
@@ -181,9 +181,11 @@ class Asked:
                 self.has_bulk = False  # a gateway before the server lets through the rest alone
                 return None
             raise
-        if len(rows) >= POINTS_AT_ONCE:
+        if len(rows) < POINTS_AT_ONCE:
+            return list(rows)
+        if len(run_ids) > 1:
             raise TooMany
-        return list(rows)
+        return None
 
     def _from_server(self, run_ids: Sequence[str], key: str) -> list[Mapping[str, Any]]:
         from mlflow.utils.rest_utils import http_request, verify_rest_response
@@ -216,6 +218,11 @@ class Refused(InputError):
     def __init__(self, message: str, code: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+def _held(run: Run) -> int:
+    """How much a run holds beside what every run does."""
+    return len(run.data.metrics) + len(run.data.params) + len(run.data.tags)
 
 
 def _by_run(rows: Sequence[Mapping[str, Any]]) -> dict[str, Points]:

@@ -12,6 +12,7 @@ from calhard.assess.windows import Clock
 from calhard.engines import Progress
 from calhard.history.fetched import Fetched
 from calhard.plan.logged import NUMBERS
+from calhard.sources import asked as asking
 from calhard.sources import refusals
 from calhard.sources.asked import RUNS_AT_ONCE, Asked, Points, Refused, TooMany
 from calhard.sources.keys import SAMPLES, KeyMap
@@ -66,7 +67,7 @@ class Snapshot:
     chooser: Chooser
     spool: Spool
     at_once: int = RUNS_AT_ONCE
-    """Runs whose histories are asked for together: fewer where they are long."""
+    """Runs whose histories are asked for together: as many as fit, if they are like the last."""
 
     def take(self, pages: Iterator[tuple[list, bool]], tell: Progress) -> int:  # type: ignore[type-arg]  # runs of MLflow
         """Spool the rows of all pages; return how many runs there were."""
@@ -112,6 +113,9 @@ class Snapshot:
             runs = [run.run_id for run in wanted if key in run.keys]
             histories = self.asked.histories(runs, key)
             found |= {(run_id, key): points for run_id, points in histories.items()}
+        longest = max((len(points.ms) for points in found.values()), default=1)
+        fitting = 4 * asking.POINTS_AT_ONCE // (5 * max(longest, 1))
+        self.at_once = max(1, min(RUNS_AT_ONCE, fitting))
         return found
 
 

@@ -1,7 +1,11 @@
 """What teams log to a real MLflow server becomes rows."""
 
 import math
+import threading
+import urllib.request
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -177,7 +181,7 @@ def test_small_pages_and_answers_give_the_same_rows(fleet, monkeypatch):
     for name, value in (("FIRST_PAGE", 3), ("LARGEST_PAGE", 3), ("POINTS_AT_ONCE", 70)):
         monkeypatch.setattr(asking, name, value)
     assert fleet.table().equals(whole)
-    monkeypatch.setattr(asking, "METRICS_A_PAGE", 1)
+    monkeypatch.setattr(asking, "VALUES_A_PAGE", 1)
     monkeypatch.setattr(asking, "POINTS_AT_ONCE", 7)
     assert fleet.table().equals(whole)
 
@@ -216,3 +220,42 @@ def test_what_is_asked_grows_with_pages_and_keys_not_with_runs(fleet):
     histories = requests.histories(asked, "aece/a")
     assert requests.requests == 3
     assert sum(len(points.ms) for points in histories.values()) == 7 * 30
+
+
+@contextmanager
+def gateway(uri, refused):
+    """Pass requests on, but for one place that the gateway does not know."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            size = int(self.headers.get("Content-Length") or 0)
+            kind = {"Content-Type": "application/json"}
+            asked = urllib.request.Request(
+                uri + self.path, self.rfile.read(size) or None, kind, method=self.command
+            )
+            if self.path.startswith(refused):
+                status, body = 404, b"<html>not here</html>"
+            else:
+                with urllib.request.urlopen(asked, timeout=30) as answer:
+                    status, body = answer.status, answer.read()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET  # noqa: N815  # http.server's name
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as served:
+        threading.Thread(target=served.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{served.server_port}"
+        finally:
+            served.shutdown()
+
+
+def test_where_a_gateway_hides_what_gives_many_histories_they_are_asked_for_one_by_one(fleet):
+    with gateway(fleet.server.uri, asking.BULK) as uri:
+        assert fleet.table(uri=uri).equals(fleet.table())
