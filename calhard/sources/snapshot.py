@@ -74,9 +74,11 @@ class Snapshot:
         runs = 0
         for page, more in pages:
             wanted = self.chooser.choose(page)
+            runs += len(page)
             while wanted:
                 wanted = wanted[self._spooled(wanted[: self.at_once]) :]
-            runs += len(page)
+                if wanted:
+                    tell(FETCH, runs - len(wanted), runs + more, self.spool.rows)
             tell(FETCH, runs, runs + more, self.spool.rows)
         return runs
 

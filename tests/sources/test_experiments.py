@@ -202,10 +202,11 @@ def test_a_database_gives_the_bytes_that_its_server_gives(fleet):
 
 def test_progress_tells_of_runs_and_rows_as_they_come(fleet, monkeypatch):
     monkeypatch.setattr(asking, "FIRST_PAGE", 3)
+    monkeypatch.setattr(asking, "POINTS_AT_ONCE", 70)
     told = []
     with fetched(fleet.source, fleet.plan(), progress=lambda *args: told.append(args)):
         pass
-    assert told == [("fetch", 3, 4, 180), ("fetch", 7, 7, 420)]
+    assert told == [("fetch", runs, 4 if runs < 4 else 7, runs * 60) for runs in range(1, 8)]
 
 
 def test_what_is_asked_grows_with_pages_and_keys_not_with_runs(fleet):
