@@ -133,6 +133,19 @@ def test_an_operator_who_moves_the_alias_right_after_it_was_set_is_told_and_left
     assert champion(server, name) == "1"
 
 
+def test_what_another_finished_between_the_first_look_and_the_claim_is_done_already(scene):
+    server, name, out, move = scene
+
+    def progress(step):
+        if step == "claim":
+            assert act(move, out, server).status == "done"
+
+    assert act(move, out, server, progress=progress).status == "already done"
+    assert outcomes(server, move) == ["done", "already done"]
+    assert read_record(out, move.key)["outcome"] == "done"
+    assert champion(server, name) == "2"
+
+
 def test_a_claim_holds_off_others_until_its_lease_is_over(scene):
     server, name, out, move = scene
     ledger = open_ledger(server, name)

@@ -1,6 +1,8 @@
 """A guarded rollback on a real server: what it refuses, what it does, what it leaves."""
 
 import json
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -123,6 +125,17 @@ def test_it_is_refused_where_the_target_is_gone_or_has_a_verdict_that_is_no_pass
     assert "version 2 has the tag calhard.verdict = WARN" in refused(scene)
     server.client.delete_model_version(name, "2")
     assert "has no version 2 any more" in refused(scene)
+
+
+def test_it_is_refused_while_the_target_is_not_ready(scene, server):
+    _, name, *_ = scene
+    with closing(sqlite3.connect(server.folder / "mlflow.db", timeout=30)) as database, database:
+        changed = database.execute(
+            "UPDATE model_versions SET status = ? WHERE name = ? AND version = 2",
+            ("PENDING_REGISTRATION", name),
+        )
+        assert changed.rowcount == 1
+    assert f"{name} version 2 is PENDING_REGISTRATION, not READY" in refused(scene)
 
 
 def test_it_is_refused_to_a_version_that_no_snapshot_shows_in_service(scene):
