@@ -41,12 +41,10 @@ def shared(seed=0):
 
 @dataclass(frozen=True)
 class Slight(Content):
-    """A content of two small artifacts."""
+    """A content of one small artifact."""
 
     def write(self, folder):
-        (folder / "figures").mkdir()
         (folder / "one.txt").write_text("one")
-        (folder / "figures" / "two.txt").write_text("two")
 
 
 def slight(seed=0, **more):
