@@ -47,9 +47,9 @@ def about(fleet, day=LAST, *, metrics=METRICS, **more):
     )
 
 
-def publish(out, tables, told, *, evidence=None, page=True):
+def publish(out, tables, told, *, evidence=None, policy=POLICY):
     """Publish a night of these tables and this summary; return its reader."""
-    report = night(tables, told, POLICY)
+    report = night(tables, told, policy)
     with NightWriter(out, told["night"]) as writer:
         for name, table in report.tables.items():
             if name != "evidence":
@@ -57,8 +57,9 @@ def publish(out, tables, told, *, evidence=None, page=True):
         writer.write_table("evidence", EVIDENCE.empty_table() if evidence is None else evidence)
         writer.write_text("weekly_slo_report.txt", weekly_slo_report(report))
         writer.write_text("regression_report.txt", regression_report(report))
-        writer.write_text("report.html", html_report(report, exhibits(report)) if page else "<p>")
-        writer.write_text("calhard.toml", report.configuration)
+        writer.write_text("report.html", html_report(report, exhibits(report)))
+        if policy:
+            writer.write_text("calhard.toml", policy)
         writer.write_json("summary.json", told)
         return writer.publish({"as_of": told["as_of"], "fleet": told["fleet"]})
 

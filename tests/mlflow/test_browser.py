@@ -9,7 +9,10 @@ import pytest
 
 from calhard.plan.publishing import Mlflow
 from calhard.sinks.mlflow.client import connect
+from calhard.sinks.mlflow.content import Content, night_content
 from calhard.sinks.mlflow.deliver import deliver
+from calhard.sinks.mlflow.experiment import experiment_of
+from calhard.sinks.mlflow.publish import publisher
 from calhard.sinks.mlflow.table import SHOWN
 from calhard.store import list_nights, open_night
 from tests.mlflow import made
@@ -45,6 +48,13 @@ class Seen:
         return self.tab(f"artifacts/{name}")
 
 
+class Bare(Content):
+    """A content of one small artifact, which is soon written."""
+
+    def write(self, folder):
+        (folder / "summary.json").write_text("{}")
+
+
 def tables():
     """Findings of every kind, and incidents of which every name is hostile."""
     found = eventful().tables
@@ -70,8 +80,12 @@ def seen(page, server, tmp_path_factory):
     out = tmp_path_factory.mktemp("browsed")
     made.nights(out, FLEET, NIGHTS, tables())
     there = connect(Mlflow(uri=server.uri))
-    for name in list_nights(out):
-        last = deliver(out, open_night(out, name), there)
+    *earlier, last = (open_night(out, name) for name in list_nights(out))
+    for night in earlier:
+        content = night_content(out, night, there.settings, FLEET)
+        known = {name: getattr(content, name) for name in Content.__dataclass_fields__}
+        publisher(there, experiment_of(there, f"calhard/{FLEET}"), Bare(**known)).publish()
+    last = deliver(out, last, there)
     half = {"calhard.state": "writing", "mlflow.runName": "half a night"}
     there.client.create_run(last.receipt.experiment_id, tags=half)
     return Seen(page, last.nights_link(server.uri), last.link(server.uri))

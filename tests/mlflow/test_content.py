@@ -170,6 +170,17 @@ def test_the_artifacts_are_the_nights_own_files_and_what_is_made_of_them(tmp_pat
         assert (width, height > 300) == (1320, True)
 
 
+def test_a_night_of_an_older_version_says_what_it_has(tmp_path):
+    told = made.about("f")
+    del told["metrics"]
+    said = content(tmp_path / "out", made.publish(tmp_path / "out", None, told, policy=""))
+    files = written(said, tmp_path / "run")
+    assert said.params == {}
+    assert "calhard.toml" not in files
+    assert {"report.html", "findings.csv", "figures/soundness.png"} <= set(files)
+    assert "audit/incidents" in lines(said)
+
+
 def test_a_file_that_has_changed_is_no_artifact(tmp_path):
     night = made.nights(tmp_path / "out", "f", 1)
     said = content(tmp_path / "out", night)

@@ -23,15 +23,16 @@ __all__ = ["NOTE", "Content", "Lineage", "Point", "night_content"]
 
 NOTE = "mlflow.note.content"
 """The tag that holds a run's description."""
+POLICY = "calhard.toml"
 COPIED = (
     "report.html",
     "weekly_slo_report.txt",
     "regression_report.txt",
     "summary.json",
-    "calhard.toml",
+    POLICY,
     "evidence.parquet",
 )
-"""Files of the night that are artifacts of its run as they are."""
+"""Files of the night that are artifacts of its run as they are; older nights lack some."""
 CSV, FIGURES = "findings.csv", "figures"
 _FEW = tuple(name for name in NIGHT_TABLES if name not in ("evidence", "reliability"))
 
@@ -84,7 +85,8 @@ class Content:
             A file of the night is not what was published.
         """
         for name in COPIED:
-            self.night.copy(name, folder / name)
+            if name in self.night.files:
+                self.night.copy(name, folder / name)
         found = listing({name: self.night.table(name) for name in KINDS})
         write_table(found, folder / FILE)
         write_csv(found, folder / CSV)
@@ -105,7 +107,7 @@ def night_content(out: Out, night: NightReader, settings: Mlflow, fleet: str) ->
     return Content(
         run_name=night.night,
         tags=_tags(night.summary, night.night, fleet),
-        params=policy_params(night.text("calhard.toml")),
+        params=policy_params(night.text(POLICY)) if POLICY in night.files else {},
         points=points(trailing),
         description=description(trailing, _incidents(night)),
         dataset=_lineage(night.summary, fleet),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,6 +34,7 @@ def write_figures(
     """
     if not can_draw():
         return
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # not its fonts, on a terminal
     metrics, statuses = _statuses(evidence, heat_models(report))
     told = tuple(report.summary.get("metrics", ())) or metrics
     save(fleet_figure(report, told, statuses), folder / FLEET)
