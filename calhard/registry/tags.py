@@ -10,11 +10,14 @@ from calhard.registry.catalogue import VERDICT, Version, read_verdicts
 from calhard.registry.snapshot import Snapshot
 from calhard.registry.verdicts import VERDICTS, worst
 from calhard.sinks.mlflow.errors import DENIED, FORBIDDEN, MISSING, MlflowFailed
+from calhard.sinks.mlflow.limits import plain
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 NIGHT, RUN, FLEET = "calhard.verdict_night", "calhard.run", "calhard.fleet"
+LONGEST = 5_000
+"""Characters of a tag's value."""
 REFUSALS = 5
 """After so many refusals, and nothing that was allowed, nothing more is tried."""
 
@@ -72,7 +75,7 @@ def write_verdicts(client: MlflowClient, snapshot: Snapshot, run_id: str, max_ta
     MlflowFailed
         The registry does not answer. A version that may not be written is counted instead.
     """
-    night, fleet = snapshot.night, str(snapshot.about["fleet"])
+    night, fleet = snapshot.night, plain(str(snapshot.about["fleet"]))[:LONGEST]
     done, left = Tagging(), max_tags
     for version, tags in _changed(snapshot, read_verdicts(client), night, fleet, run_id):
         if len(tags) > left:
@@ -112,7 +115,7 @@ def _write(client: MlflowClient, version: Version, tags: Mapping[str, str], done
     model, number = version
     for written, (key, value) in enumerate(tags.items()):
         try:
-            client.set_model_version_tag(model, number, key, value[:5_000])
+            client.set_model_version_tag(model, number, key, value)
         except MlflowFailed as e:
             if e.code not in {DENIED, FORBIDDEN, MISSING}:
                 raise

@@ -71,6 +71,18 @@ def test_a_rollback_is_done_once_recorded_and_undone_once(scene):
     assert len(runs(server, name)) == 2
 
 
+def test_an_incident_of_any_name_is_recorded_and_inert(scene):
+    server, name, out, planned = scene
+    move = replace(
+        planned, incident="\x00\ud800<b>'; DROP TABLE runs; --\r\n../../etc" + "x" * 9_000
+    )
+    assert act(move, out, server).status == "done"
+    (run,) = runs(server, name)
+    assert run.data.params["incident"].startswith("\\x00\\ud800<b>'; DROP")
+    assert plan_undo(out, move.key).incident == move.incident
+    assert [p.name for p in (out / ".registry" / "actions").iterdir()] == [f"{move.key}.json"]
+
+
 def test_an_undo_is_refused_where_the_alias_was_moved_since(scene):
     server, name, out, move = scene
     act(move, out, server)

@@ -14,6 +14,7 @@ from calhard.registry.actions.ledger import Claim
 from calhard.registry.actions.move import Move
 from calhard.registry.kept import UNREADABLE, damaged, get, put
 from calhard.registry.snapshot import FOLDER
+from calhard.sinks.mlflow.limits import plain
 from calhard.store import Out, Place, place_of
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 KEY, OUTCOME, ACTION = "calhard.action_key", "calhard.outcome", "action"
 NOTE = "mlflow.note.content"
+LONGEST = 5_000
+"""Characters of a tag or a parameter."""
 
 
 def record_place(out: Out, key: str) -> Place:
@@ -114,7 +117,12 @@ def action_run(client: MlflowClient, experiment_id: str, move: Move) -> str:
     there = client.search_runs([experiment_id], f"tags.`{KEY}` = '{move.key}'", max_results=1)
     if there:
         return str(there[0].info.run_id)
-    tags = {KIND: ACTION, KEY: move.key, "calhard.action": move.kind, NOTE: move.told[:5_000]}
+    tags = {
+        KIND: ACTION,
+        KEY: move.key,
+        "calhard.action": move.kind,
+        NOTE: plain(move.told)[:LONGEST],
+    }
     run = client.create_run(experiment_id, tags=tags, run_name=f"{move.kind} {move.night}")
     return str(run.info.run_id)
 
@@ -123,7 +131,7 @@ def describe(client: MlflowClient, run_id: str, move: Move) -> None:
     """Log the order as parameters of its run, in one request; the same again changes nothing."""
     from mlflow.entities import Param
 
-    params = [Param(name, value[:5_000]) for name, value in asdict(move).items() if value]
+    params = [Param(k, plain(v)[:LONGEST]) for k, v in asdict(move).items() if v]
     client.log_batch(run_id, params=params)
 
 
@@ -133,5 +141,5 @@ def conclude(
     """Write what became of an order to its run, and end it."""
     client.set_tag(run_id, OUTCOME, outcome)
     if reasons:
-        client.set_tag(run_id, "calhard.reasons", "; ".join(reasons)[:5_000])
+        client.set_tag(run_id, "calhard.reasons", plain("; ".join(reasons))[:LONGEST])
     client.set_terminated(run_id, status)
