@@ -19,17 +19,19 @@ LONGEST_SECONDS = 300.0
 
 
 def check_server(settings: Mlflow, uri: str | None) -> None:
-    """Refuse an address that is none, before any work is done.
+    """Refuse an address that is none, and half a log-in, before any work is done.
 
     Raises
     ------
     ConfigError
-        It is no address of MLflow's.
+        It is no address of MLflow's, or username and password are not both given.
     """
     if uri or settings.uri:
         from calhard.sinks.mlflow.client import where
+        from calhard.sinks.mlflow.identity import Identity
 
         where(settings, uri)
+        Identity.of(settings.username, settings.password, settings.token)
 
 
 def send_night(
@@ -41,10 +43,10 @@ def send_night(
     try:
         delivered = _sent(out, night, settings, uri)
     except CalhardError as e:
-        _warn(out, night, str(e))
+        _warn(out, night, uri, str(e))
         return None
     except Exception as e:  # noqa: BLE001  # the night is published: nothing here may change its code
-        _warn(out, night, f"an error of calhard itself, {type(e).__name__}: {e}")
+        _warn(out, night, uri, f"an error of calhard itself, {type(e).__name__}: {e}")
         return None
     for line in delivered.told:
         click.echo(f"calhard: {inert(line)}", err=True)
@@ -77,7 +79,9 @@ def _sent(out: Out, night: NightReader, settings: Mlflow, uri: str | None) -> De
     return deliver(out, night, connect(settings, uri=uri, seconds=LONGEST_SECONDS))
 
 
-def _warn(out: Out, night: NightReader, why: str) -> None:
-    again = f"calhard publish {out} --pending"
+def _warn(out: Out, night: NightReader, uri: str | None, why: str) -> None:
+    from calhard.sinks.mlflow.client import shown
+
+    again = f"calhard publish {out} --pending" + (f" --mlflow-uri {shown(uri)}" if uri else "")
     line = f"night {night.night} is published, but not in MLflow: {why}; send it later: {again}"
     click.echo(f"calhard: {inert(line)}", err=True)

@@ -270,4 +270,4 @@ def test_an_audit_without_mlflow_says_how_to_get_it_and_ends_as_it_would(
     assert cli.main(args=[*args, "--mlflow-uri", "http://127.0.0.1:9"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "MLflow is not installed; pip install 'calhard[mlflow]'" in line
-    assert line.endswith("--pending")
+    assert line.endswith(f"calhard publish {tmp_path} --pending --mlflow-uri http://127.0.0.1:9")
