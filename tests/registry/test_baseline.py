@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from calhard.cli.main import cli
+from calhard.cli.submit import _checked
 from calhard.errors import ConfigError, InputError
 from calhard.history import read_baseline
 from calhard.plan import AuditPlan
@@ -291,6 +292,16 @@ def test_the_commands_say_what_is_missing(nights, tmp_path, capsys, arguments, t
     assert cli.main(args=[places.get(word, word) for word in arguments]) in {2, 4}
     assert told in capsys.readouterr().err
     assert not (nights / "baselines").exists()
+
+
+def test_a_job_on_a_cluster_is_told_the_number_of_what_is_pinned_here_and_now(nights):
+    with pytest.raises(ConfigError, match="no baseline is in force"):
+        _checked("pinned", str(nights), AuditPlan())
+    pin(nights)
+    assert _checked("pinned", str(nights), AuditPlan()) == (None, ["--baseline", "pinned:1"])
+    file = Shelf.of(nights).in_force().place
+    assert _checked(file, str(nights), AuditPlan()) == (file, [])
+    assert _checked(None, str(nights), AuditPlan()) == (None, [])
 
 
 def sent(server, name):

@@ -13,7 +13,7 @@ from calhard.sinks.mlflow.limits import experiment_name as fitting
 if TYPE_CHECKING:
     from calhard.sinks.mlflow.client import Server
 
-PATIENCE, PAUSE = 5.0, 0.1
+PATIENCE, PAUSE = 15.0, 0.1
 """Seconds to wait for the ledger of whoever made the experiment; between two looks."""
 KIND, ACTIONS, LEDGER = "calhard.kind", "actions", "ledger"
 LIMIT = 100
