@@ -89,6 +89,15 @@ def test_a_number_that_is_none_is_no_point(tmp_path):
     assert {"fleet/coverage", "calibration/aece_p90"} <= keys
 
 
+@pytest.mark.parametrize(
+    ("share", "told"), [(0.29, 0.29), (0.9951923, 0.99519), (0.9999999, 0.99999), (1.0, 1.0)]
+)
+def test_a_share_is_short_and_one_below_1_never_reads_as_1(share, told, tmp_path):
+    night = made.publish(tmp_path, None, made.about("f", coverage={"share": share, "ok": True}))
+    (line,) = lines(content(tmp_path, night))["fleet/coverage"].values()
+    assert line == told
+
+
 def test_the_policy_is_told_key_by_key_without_where_results_go(tmp_path):
     params = content(tmp_path, made.nights(tmp_path, "f", 1)).params
     assert params == {"slos.aece_threshold": "0.01"}

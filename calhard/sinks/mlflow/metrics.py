@@ -120,14 +120,19 @@ def _values(night: ToldNight) -> Iterator[tuple[str, float | None]]:
     for severity in REGRESSION_SCALE:
         yield f"audit/incidents_{severity}", summary["severity"].get(severity, 0)
     yield "audit/largest_lambda", max(summary["lambda"].values(), default=1.0)
-    yield "fleet/coverage", summary["coverage"]["share"]
-    yield "fleet/slo_compliance", summary["compliance"]["rate"]
-    yield "fleet/error_budget_left", summary["compliance"]["budget_left"]
+    yield "fleet/coverage", _share(summary["coverage"]["share"])
+    yield "fleet/slo_compliance", _share(summary["compliance"]["rate"])
+    yield "fleet/error_budget_left", _share(summary["compliance"]["budget_left"])
     for state in STATES:
         yield f"fleet/model_classes_{state.lower()}", summary["health"].get(state, 0)
     yield "runbook/actions", night.actions
     yield "timing/seconds", seconds
-    yield "timing/rows_per_second", counts["rows"] / seconds if seconds > 0 else None
+    yield "timing/rows_per_second", round(counts["rows"] / seconds) if seconds > 0 else None
     for name, told in summary.get("metrics", {}).items():
         for word in ("median", "p90"):
             yield key_of(f"calibration/{name}_{word}"), told[word]
+
+
+def _share(value: float | None) -> float | None:
+    """A share to five digits, rounded down: what falls short of 1 never reads as 1."""
+    return None if value is None else math.floor(1e5 * value + 1e-6) / 1e5

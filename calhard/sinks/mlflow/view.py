@@ -27,7 +27,7 @@ COLUMNS = (
     "metrics.`fleet/models`",
     "attributes.`Dataset`",
 )
-WIDTHS = dict.fromkeys(COLUMNS, 130)
+WIDTHS = {name: 25 + 8 * len(name.split("`")[1]) for name in COLUMNS}
 STATE = {
     "searchFilter": "tags.\"calhard.state\" = 'complete'",
     "orderByKey": "tags.`calhard.audit_date`",
