@@ -37,6 +37,8 @@ CHATTY = (
 """Loggers of Ray that tell what is no news."""
 OF_RAY = re.compile(r"Running entrypoint for job |[-0-9:, ]+\tINFO job_manager\.py:")
 """Lines of a job's log that the job did not write; where they stand among its own is chance."""
+OF_STDERR = "calhard: "
+"""What a line begins with that the command says on stderr: a log holds both streams in one."""
 REDIRECTIONS = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 """Variables that Ray obeys rather than the address that it is given."""
 
@@ -209,7 +211,8 @@ class _Log:
             self._tell(self._line)
 
     def _tell(self, line: str) -> None:
-        (self._aside if OF_RAY.match(line) else self._write)(line)
+        is_aside = OF_RAY.match(line) or line.startswith(OF_STDERR)
+        (self._aside if is_aside else self._write)(line)
 
 
 def _numbered(name: str, tries: int) -> str:

@@ -11,6 +11,7 @@ LOG = (
     "2026-11-24 13:28:39,161\tINFO job_manager.py:581 -- Runtime env is setting up.\n"
     "begun: Running entrypoint for job\n"
     "Running entrypoint for job calhard-1: python -m calhard.cli.main audit\n"
+    "calhard: night 2026-11-24 is published, but not in MLflow\n"
     "2026-11-24 is a day\n"
     "the end, without a line's end"
 )

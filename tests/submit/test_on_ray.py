@@ -90,7 +90,8 @@ def test_a_night_from_afar_is_the_night_from_here_and_its_exit_code_comes_back(
     here = calhard.audit(history, out=tmp_path / "here", workers=1)
     assert here.exit_code == 1
     plan = tmp_path / "calhard.toml"
-    plan.write_text('fleet = "default"\n')
+    store = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    plan.write_text(f'[calibration.hardening.mlflow]\nuri = "{store}"\n')
     words = (str(history), "--out", "there", "--config", "calhard.toml")
     # Ray's own variable would send the job elsewhere.
     done = submit(cluster, *words, folder=tmp_path, RAY_ADDRESS="http://127.0.0.1:9")
@@ -99,6 +100,9 @@ def test_a_night_from_afar_is_the_night_from_here_and_its_exit_code_comes_back(
     assert "Running entrypoint" in done.stderr
     assert str(tmp_path / "there") in done.stdout
     assert tables(tmp_path / "there") == tables(tmp_path / "here")
+    (receipt,) = (tmp_path / "there" / ".mlflow").rglob("*.json")
+    run = json.loads(receipt.read_text())["run_id"]
+    assert f"night {here.night} is in MLflow: run {run} in {store}" in done.stdout
 
     again = submit(cluster, *words, "--json", "--exit-zero", folder=tmp_path)
     assert again.returncode == 0, again.stderr
