@@ -53,8 +53,8 @@ class Registry(Section):
     models: dict[Annotated[str, Field(min_length=1)], Annotated[str, AfterValidator(_place)]] = (
         Field(
             {},
-            description="model_id or glob = registered model, or MODEL@ALIAS; {model_id} in it stands "
-            "for the id; later wins; by default the one of the same name",
+            description="model_id or glob = registered model, or MODEL@ALIAS; {model_id} in it "
+            "stands for the id; later wins; by default the one of the same name",
         )
     )
     max_age: Duration = Field(
