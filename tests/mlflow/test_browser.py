@@ -219,6 +219,7 @@ def test_a_night_of_five_thousand_findings_of_a_million_series_opens_in_five_sec
     parts = {
         "runs": lambda: seen.open(seen.runs).get_by_role("link", name=night.night),
         "run": lambda: seen.open(seen.run).get_by_text("1,000,000 series of 20,000 models"),
+        "charts": lambda: seen.tab("model-metrics").locator(".js-plotly-plot").first,
         "table": lambda: seen.artifact("findings.json").get_by_text("a-model-with-a-name").first,
         "page": lambda: seen.artifact("report.html").frame_locator("iframe").locator("h1"),
         "list": lambda: seen.artifact("findings.csv").get_by_text(f"the first {SHOWN} rows"),
