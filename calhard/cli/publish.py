@@ -70,7 +70,7 @@ def _all(out: Path | str, server: Server) -> int:
     from calhard.sinks.mlflow.receipt import unsent
 
     sent = left = 0
-    for night in unsent(out, server.shown, server.settings.experiment):
+    for night in unsent(out, server.shown, server.settings):
         try:
             _one(out, night, server)
             sent += 1

@@ -27,7 +27,7 @@ def check_server(settings: Mlflow, uri: str | None) -> None:
         It is no address of MLflow's, or username and password are not both given.
     """
     if uri or settings.uri:
-        from calhard.sinks.mlflow.client import where
+        from calhard.sinks.mlflow.address import where
         from calhard.sinks.mlflow.identity import Identity
 
         where(settings, uri)
@@ -70,7 +70,8 @@ def place(delivered: Delivered) -> str:
 
 
 def _sent(out: Out, night: NightReader, settings: Mlflow, uri: str | None) -> Delivered:
-    from calhard.sinks.mlflow.client import connect, where
+    from calhard.sinks.mlflow.address import where
+    from calhard.sinks.mlflow.client import connect
     from calhard.sinks.mlflow.deliver import deliver, known
 
     before = known(out, night, settings, where(settings, uri) or "")
@@ -80,7 +81,7 @@ def _sent(out: Out, night: NightReader, settings: Mlflow, uri: str | None) -> De
 
 
 def _warn(out: Out, night: NightReader, uri: str | None, why: str) -> None:
-    from calhard.sinks.mlflow.client import shown
+    from calhard.sinks.mlflow.address import shown
 
     again = f"calhard publish {out} --pending" + (f" --mlflow-uri {shown(uri)}" if uri else "")
     line = f"night {night.night} is published, but not in MLflow: {why}; send it later: {again}"

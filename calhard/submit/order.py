@@ -16,7 +16,7 @@ from calhard.pipeline.run import night_of
 from calhard.plan import AuditPlan
 from calhard.plan.secret import Secret
 from calhard.plan.sections import Section
-from calhard.sinks.mlflow.identity import taken_apart
+from calhard.sinks.mlflow.address import taken_apart
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PLAN = "calhard.toml"

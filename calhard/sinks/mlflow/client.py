@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from calhard.errors import CalhardError, ConfigError
 from calhard.plan.publishing import Mlflow
+from calhard.sinks.mlflow.address import WEB, address_of, shown
 from calhard.sinks.mlflow.bounded import within
 from calhard.sinks.mlflow.errors import (
     COLLISION,
@@ -26,13 +27,10 @@ from calhard.sinks.mlflow.errors import (
     fault_of,
 )
 from calhard.sinks.mlflow.identity import (
-    NOBODY,
     Identity,
     asking,
-    revealed,
     secret_variables,
     take_over,
-    taken_apart,
 )
 
 if TYPE_CHECKING:
@@ -40,8 +38,6 @@ if TYPE_CHECKING:
 
 OLDEST = (3, 12)
 """Older servers hand out files and runs to anybody (CVE-2025-14279, CVE-2026-2614)."""
-WEB = ("http", "https")
-DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 PAUSES = (0.5, 1.0, 2.0)
 """Seconds before a request is tried again; the last one counts for all later ones."""
 COLLISIONS = 3
@@ -120,7 +116,7 @@ class Server:
             raise
         except Exception as e:  # whatever a client meets that strangers answer
             self.lost += time.monotonic() - began
-            fault = fault_of(e, (*self.identity.secrets, *secret_variables()))
+            fault = fault_of(e, self._secrets)
             pause = PAUSES[min(tried, len(PAUSES) - 1)]
             is_over = self.lost + pause > PATIENCE or self._left() <= pause
             enough = max(most, COLLISIONS) if fault.code == COLLISION else most
@@ -129,6 +125,12 @@ class Server:
         self.lost += pause
         time.sleep(pause)
         return self._tried(doing, act, tried + 1, most)
+
+    @property
+    def _secrets(self) -> tuple[str, ...]:
+        """What no message may show."""
+        own = urlsplit(self.uri).password  # a database's
+        return (*self.identity.secrets, *secret_variables(), *([own] if own else []))
 
     def _bounded(self, act: Callable[[], Any]) -> Any:
         with asking(self.identity, self.uri):
@@ -180,7 +182,7 @@ def connect(
     MlflowFailed
         Nothing answers there, what answers is no MLflow, or one that is too old.
     """
-    address, inside = _address(settings, uri)
+    address, inside = address_of(settings, uri)
     _quiet(settings.timeout_seconds)
     check_mlflow()
     take_over()
@@ -191,27 +193,6 @@ def connect(
     server.version = _version(server)
     server._client = server.call("", lambda: _open(server.uri))
     return server
-
-
-def where(settings: Mlflow, uri: str | None = None) -> str | None:
-    """Return the address of the server that is named, without credentials; None of none.
-
-    Raises
-    ------
-    ConfigError
-        It is no address of MLflow's.
-    """
-    return shown(_address(settings, uri)[0]) if uri or settings.uri else None
-
-
-def _address(settings: Mlflow, uri: str | None) -> tuple[str, Identity]:
-    """The address that is named, and who asks by it."""
-    given = revealed(uri or settings.uri)
-    if not given:
-        raise ConfigError("no MLflow server is named; give --mlflow-uri, or [mlflow] uri")
-    check_address(given)
-    address, inside = taken_apart(given) if given.startswith(WEB) else (given, NOBODY)
-    return address.rstrip("/"), inside
 
 
 def check_mlflow() -> None:
@@ -233,33 +214,6 @@ def check_mlflow() -> None:
     if numbers(here) < OLDEST:
         least = ".".join(map(str, OLDEST))
         raise ConfigError(f"MLflow {here} is too old; pip install -U 'mlflow>={least}'")
-
-
-def check_address(uri: str) -> None:
-    """Refuse what is no address of a tracking server or of its database.
-
-    Raises
-    ------
-    ConfigError
-        It is something else; the message says what to write.
-    """
-    scheme = uri.partition(":")[0].partition("+")[0]
-    if "://" in uri and scheme in (*WEB, *DATABASES):
-        return
-    example = "write http://HOST:PORT, https://HOST or sqlite:////ABSOLUTE/PATH/mlflow.db"
-    if "://" not in uri or scheme == "file":
-        raise ConfigError(
-            f"{shown(uri)}: is no MLflow server (folders are none any more); {example}"
-        )
-    raise ConfigError(f"{shown(uri)}: is no address of an MLflow server; {example}")
-
-
-def shown(uri: str) -> str:
-    """Return an address without the credentials that may stand in it."""
-    parts = urlsplit(uri)
-    if not parts.scheme or "@" not in parts.netloc:
-        return uri.partition("?")[0]
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def numbers(version: str) -> tuple[int, ...]:

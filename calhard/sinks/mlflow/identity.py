@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from calhard.errors import ConfigError
 from calhard.plan.secret import Secret
@@ -98,15 +98,6 @@ def secret_variables() -> tuple[str, ...]:
     """Return what MLflow's own variables hold that no message may show."""
     found = (os.environ.get(f"MLFLOW_TRACKING_{name}") for name in ("PASSWORD", "TOKEN"))
     return tuple(text for text in found if text)
-
-
-def taken_apart(uri: str) -> tuple[str, Identity]:
-    """Return a server's address without the log-in that stands in it, and that log-in."""
-    parts = urlsplit(uri)
-    if "@" not in parts.netloc:
-        return uri, NOBODY
-    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-    return bare, Identity(unquote(parts.username or ""), unquote(parts.password or ""))
 
 
 def take_over() -> None:

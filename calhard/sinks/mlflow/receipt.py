@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from calhard.plan.publishing import Mlflow
 from calhard.registry.kept import get, put
-from calhard.sinks.mlflow.experiment import slug
+from calhard.sinks.mlflow.experiment import name_of, slug
 from calhard.store import NightReader, Out, list_nights, place_of, published
 from calhard.store.place import Place
 
@@ -60,21 +61,14 @@ def receipt_of(out: Out, night: NightReader, server: str, experiment: str) -> Re
     return receipt if receipt is not None and receipt.covers(night) else None
 
 
-def unsent(out: Out, server: str, experiment: str | None) -> Iterator[NightReader]:
-    """Yield the nights without a receipt of a server, oldest first.
-
-    ``experiment`` is None where it follows from the night's fleet.
-    """
-    from calhard.plan.publishing import Mlflow
-    from calhard.sinks.mlflow.experiment import name_of
-
-    settings = Mlflow(experiment=experiment)
+def unsent(out: Out, server: str, settings: Mlflow) -> Iterator[NightReader]:
+    """Yield the nights without a receipt of a server, oldest first."""
     for name in list_nights(out):
         night = published(out, name)
         if night is None:  # dropped meanwhile
             continue
-        place = name_of(settings, str(night.summary["fleet"]))
-        if receipt_of(out, night, server, place) is None:
+        experiment = name_of(settings, str(night.summary["fleet"]))
+        if receipt_of(out, night, server, experiment) is None:
             yield night
 
 
