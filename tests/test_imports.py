@@ -19,6 +19,7 @@ CORE = (
     "assess",
     "judge",
     "findings",
+    "wording",
     "report",
     "explanation",
     "reliability",

@@ -153,7 +153,7 @@ def command(
 
 def _tell_published(night: str, other: list[str]) -> None:
     """Say that a night was not audited again, and what it was made of that is another now."""
-    from calhard.report.words import enumerated
+    from calhard.wording.words import enumerated
 
     done = "published already" + (f", {enumerated(other)}" if other else "")
     click.echo(f"night {night} is {done}; --force audits it again", err=True)

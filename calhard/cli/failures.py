@@ -92,7 +92,7 @@ def _told(ctx: click.Context, message: str, code: int) -> int:
 
 def inert(message: str) -> str:
     """Return a message in which the terminal obeys nothing: names of files or columns may try."""
-    from calhard.report.names import display_name
+    from calhard.wording.names import display_name
 
     return "\n".join(display_name(line, len(message) * 10) for line in message.split("\n"))
 

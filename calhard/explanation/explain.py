@@ -22,9 +22,9 @@ from calhard.explanation.overview import overview_text, ranked
 from calhard.explanation.text import WIDTH, series_text
 from calhard.explanation.verdict import Verdict, Word, verdict_of
 from calhard.reliability import Diagram
-from calhard.report.names import display_name
 from calhard.report.picture import SeriesPicture, series_picture
 from calhard.schema import MICROSECONDS_PER_DAY
+from calhard.wording.names import display_name
 
 
 @dataclass(frozen=True, slots=True)

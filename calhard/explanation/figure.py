@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from calhard.errors import ConfigError
 from calhard.reliability.figure import draw, title_lines
-from calhard.report.names import display_name
 from calhard.report.picture import SeriesPicture
-from calhard.report.words import number
+from calhard.wording.names import display_name
+from calhard.wording.words import number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

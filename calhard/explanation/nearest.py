@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from difflib import SequenceMatcher
 from heapq import nlargest
 
-from calhard.report.names import display_name
+from calhard.wording.names import display_name
 
 NAMED, LEAST = 3, 0.6
 """At most so many names are suggested, at least so alike."""

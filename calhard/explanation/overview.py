@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from calhard.explanation.facts import ModelFacts, SeriesFacts
 from calhard.explanation.phrases import minute, signed
 from calhard.explanation.verdict import ORDER, Verdict, verdict_of
-from calhard.report.names import display_name
-from calhard.report.words import count, enumerated, percent
+from calhard.wording.names import display_name
+from calhard.wording.words import count, enumerated, percent
 
 SHOWN = 20
 QUIET_SHOWN = 5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from calhard.report.words import count, number, percent
+from calhard.wording.words import count, number, percent
 
 WINDOWS = {"week": "the week", "night": "the last night"}
 HOUR, DAY = 3_600.0, 86_400.0

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from calhard.explanation.phrases import minute
 from calhard.report.picture import SeriesPicture, thinned
-from calhard.report.words import number
 from calhard.schema import MICROSECONDS_PER_DAY
+from calhard.wording.words import number
 
 Floats = NDArray[np.float64]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from calhard.reliability import Cell, Diagram
-from calhard.report.words import count, number
+from calhard.wording.words import count, number
 
 if TYPE_CHECKING:
     from calhard.explanation.facts import SeriesFacts

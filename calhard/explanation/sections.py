@@ -23,8 +23,8 @@ from calhard.explanation.phrases import (
     values,
 )
 from calhard.findings.warnings import LEVELS
-from calhard.report.names import display_name
-from calhard.report.words import NOTHING_SEEN, is_telling, number, percent
+from calhard.wording.names import display_name
+from calhard.wording.words import NOTHING_SEEN, is_telling, number, percent
 
 LEAST_RISK = LEVELS[-1][0]
 SAME_CAUSE = timedelta(days=1)

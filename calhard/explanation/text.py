@@ -9,7 +9,7 @@ from calhard.explanation import sections
 from calhard.explanation.facts import SeriesFacts
 from calhard.explanation.reliability import came_true
 from calhard.explanation.verdict import verdict_of
-from calhard.report.names import display_name
+from calhard.wording.names import display_name
 
 WIDTH, INDENT = 96, 11
 PARTS: dict[str, Callable[[SeriesFacts], list[str]]] = {

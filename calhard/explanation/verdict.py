@@ -10,8 +10,8 @@ from typing import Literal
 from calhard.explanation.facts import Row, SeriesFacts
 from calhard.explanation.phrases import WINDOWS, bracketed, deviations, minute, of_bound
 from calhard.findings.severity import REGRESSION_SCALE
-from calhard.report.names import display_name
-from calhard.report.words import NOTHING_SEEN, enumerated, is_telling, number, percent
+from calhard.wording.names import display_name
+from calhard.wording.words import NOTHING_SEEN, enumerated, is_telling, number, percent
 
 Word = Literal[
     "alarmed", "warned", "off", "unconfirmed", "blind", "half-blind", "unknown", "better", "healthy"

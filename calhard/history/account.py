@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from calhard.report.names import display_name
 from calhard.schema import coverage_row
+from calhard.wording.names import display_name
 
 Key = tuple[str, str]
 """(outcome, reason)."""

@@ -23,8 +23,8 @@ from calhard.history.account import RowAccount
 from calhard.history.blocks import BadFile, NotSorted, read_blocks
 from calhard.history.open import History
 from calhard.history.shards import Reading, ShardSpec
-from calhard.report.names import display_name
 from calhard.series import SeriesBlock
+from calhard.wording.names import display_name
 
 if TYPE_CHECKING:
     from calhard.plan import AuditPlan

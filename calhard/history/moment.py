@@ -21,7 +21,7 @@ from calhard.history.convert import ColumnError, to_microseconds
 from calhard.history.ids import Ints, Keys
 from calhard.history.rows import Cleaner
 from calhard.history.rules import YEAR_1990, Span, known_from
-from calhard.report.names import display_name
+from calhard.wording.names import display_name
 
 if TYPE_CHECKING:
     from calhard.assess.windows import Clock

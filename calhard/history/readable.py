@@ -13,7 +13,7 @@ from calhard.history.cells import check_separator, csv_schema
 from calhard.history.columns import INSTANTS, NAMES, ColumnPlan
 from calhard.history.convert import ColumnError
 from calhard.history.files import HistoryFile
-from calhard.report.names import display_name
+from calhard.wording.names import display_name
 
 Found = list[tuple[HistoryFile, ColumnPlan]]
 

@@ -26,9 +26,9 @@ from calhard.measure.settings import Settings
 from calhard.measure.spilled import bucketed
 from calhard.measure.tasks import Wanted
 from calhard.measure.told import waiting_text
-from calhard.report.names import display_name
 from calhard.schema import MICROSECONDS_PER_DAY
 from calhard.store import disk
+from calhard.wording.names import display_name
 
 SMALL = 2**18
 """Rows of history and bins that are put in order here: workers would take longer to start."""

@@ -18,7 +18,7 @@ from calhard.plan.instant import instant
 from calhard.reliability import BinRows, Diagram, pool
 from calhard.reliability.diagram import diagram_of
 from calhard.reliability.figure import check_suffix, plot_reliability
-from calhard.report.names import display_name
+from calhard.wording.names import display_name
 
 Floats = NDArray[np.float64]
 

@@ -13,7 +13,7 @@ from calhard.measure.manifest import period_text
 from calhard.measure.periods import Period
 from calhard.measure.result import UNUSED, MeasureReport
 from calhard.measure.rules import UNUSED as STATES
-from calhard.report.names import display_name
+from calhard.wording.names import display_name
 
 MOST = 10
 """Files or periods that are told one by one."""

@@ -12,8 +12,8 @@ from calhard.engines import Quarantined
 from calhard.history import ShardSpec
 from calhard.pipeline.judging import JudgeTask, batches_of
 from calhard.pipeline.series import KeptShard
-from calhard.report.names import display_name
 from calhard.schema import WHOLE_MODEL, coverage_row
+from calhard.wording.names import display_name
 
 FAILED = "failed to compute"
 LONGEST = 1_000

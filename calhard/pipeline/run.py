@@ -26,8 +26,8 @@ from calhard.pipeline.series import Fingerprint, KeepSeries, kept_shards
 from calhard.pipeline.stages import TOLERANT, Stages
 from calhard.pipeline.tasks import AssessShard
 from calhard.plan import AuditPlan
-from calhard.report.names import display_name
 from calhard.store import NightWriter, Out, night_writer, published
+from calhard.wording.names import display_name
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

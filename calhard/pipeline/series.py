@@ -21,10 +21,10 @@ from calhard.history.shards import Extent, Piece
 from calhard.pipeline.assessed import Assessed
 from calhard.pipeline.shardfile import Attempt, BatchSink
 from calhard.plan.globs import matched
-from calhard.report.names import display_name
 from calhard.schema import TIMESTAMP
 from calhard.series import SeriesBlock
 from calhard.uri import StorageFailed
+from calhard.wording.names import display_name
 
 Group = tuple[str, str]
 VERSION = "model_version"

@@ -23,9 +23,9 @@ from calhard.pipeline.keys import KeyLedger
 from calhard.pipeline.marks import begun, mark_path, read_mark
 from calhard.pipeline.shardfile import Attempt, BatchSink, Pile
 from calhard.plan.globs import matched
-from calhard.report.names import display_name
 from calhard.series import SeriesBlock
 from calhard.uri import StorageFailed
+from calhard.wording.names import display_name
 
 
 @dataclass(frozen=True, slots=True)

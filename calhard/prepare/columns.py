@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from calhard.errors import InputError
 from calhard.history.columns import FOLDER_KEYS, KNOWN, NAMES, ColumnPlan
 from calhard.history.convert import is_number, is_text, value_type
-from calhard.report.names import display_name
 from calhard.schema import CANONICAL
+from calhard.wording.names import display_name
 
 ORIGIN = "_prepared_from"
 """The number of the file that a row comes from, as the manifest tells it."""

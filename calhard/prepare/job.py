@@ -28,9 +28,9 @@ from calhard.prepare.sink import Part, part_name
 from calhard.prepare.source import HistorySource, Survey
 from calhard.prepare.spill import by_range
 from calhard.prepare.tasks import WriteParts
-from calhard.report.names import display_name
 from calhard.schema import KEY_COLUMNS
 from calhard.store import disk
+from calhard.wording.names import display_name
 
 if TYPE_CHECKING:
     from calhard.plan import AuditPlan

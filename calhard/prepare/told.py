@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from calhard.history.account import REMEDIES
 from calhard.prepare.result import PrepareReport
-from calhard.report.names import display_name
+from calhard.wording.names import display_name
 
 MOST = 10
 """Files that are told one by one."""

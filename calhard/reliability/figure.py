@@ -12,8 +12,8 @@ from warnings import catch_warnings, filterwarnings
 
 from calhard.errors import ConfigError
 from calhard.reliability.diagram import Cell, Diagram
-from calhard.report.names import display_name
-from calhard.report.words import count, number
+from calhard.wording.names import display_name
+from calhard.wording.words import count, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,11 +1,11 @@
 """Reports of a night: text, HTML, terminal. Pure: a night in, text out."""
 
 from calhard.report.html import html_report
-from calhard.report.names import display_name
 from calhard.report.night import NightReport
 from calhard.report.regression import regression_report
 from calhard.report.summary import terminal_summary, verdict_sentence
 from calhard.report.weekly import weekly_slo_report
+from calhard.wording.names import display_name
 
 __all__ = [
     "NightReport",

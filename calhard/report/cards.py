@@ -8,13 +8,13 @@ from datetime import datetime
 
 from calhard.report.cases import Case, Row, Trouble, cases
 from calhard.report.exhibits import EarlierNight, Exhibits
-from calhard.report.names import display_name
 from calhard.report.night import NightReport
 from calhard.report.plot import Plot, plot
 from calhard.report.reliability import ReliabilityPlot, reliability_plots
 from calhard.report.runbook import Advice, advice
 from calhard.report.sentences import certainty, metric_words, place, since, what
-from calhard.report.words import count, instant, percent
+from calhard.wording.names import display_name
+from calhard.wording.words import count, instant, percent
 
 NAMED = 6
 """Names that a card lists before it counts the rest."""

@@ -7,9 +7,9 @@ from datetime import date
 
 from calhard.report.cases import confirmed_pairs
 from calhard.report.exhibits import EarlierNight
-from calhard.report.names import display_name
 from calhard.report.night import NightReport
-from calhard.report.words import count
+from calhard.wording.names import display_name
+from calhard.wording.words import count
 
 NAMED = 3
 Pair = tuple[str, str]

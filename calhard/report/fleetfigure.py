@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from calhard.report.exhibits import Exhibits
 from calhard.report.figures import GRID, INK, SEVERITIES, SOFT, canvas
 from calhard.report.heat import HeatMap, heat_map
-from calhard.report.names import display_name
 from calhard.report.night import NightReport
-from calhard.report.words import count
+from calhard.wording.names import display_name
+from calhard.wording.words import count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
-from calhard.report.names import display_name
 from calhard.report.night import NightReport
-from calhard.report.words import count
+from calhard.wording.names import display_name
+from calhard.wording.words import count
 
 OUTCOMES = ("missing", "rejected", "indeterminate", "insufficient")
 """Outcomes that mean that something was not audited, the gravest first."""

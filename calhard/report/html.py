@@ -14,9 +14,9 @@ from calhard.report.cards import cards
 from calhard.report.changes import changes
 from calhard.report.exhibits import Exhibits
 from calhard.report.gaps import gaps
-from calhard.report.names import display_name
 from calhard.report.night import NightReport
-from calhard.report.words import covered, instant, number, percent, reasons
+from calhard.wording.names import display_name
+from calhard.wording.words import covered, instant, number, percent, reasons
 
 
 @cache

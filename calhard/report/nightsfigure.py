@@ -18,8 +18,8 @@ from calhard.report.figures import (
     canvas,
     tidy,
 )
-from calhard.report.names import display_name
-from calhard.report.words import count
+from calhard.wording.names import display_name
+from calhard.wording.words import count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ import numpy as np
 
 from calhard.report.axis import Axis, at, day_text, day_ticks, tick_text, value_axis, value_ticks
 from calhard.report.picture import SeriesPicture, thinned
-from calhard.report.words import number
+from calhard.wording.words import number
 
 HEIGHT = 170
 """Pixels of the plotting area."""

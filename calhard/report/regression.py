@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from calhard.report.names import display_name
 from calhard.report.night import NightReport
 from calhard.report.weekly import LISTED, RULE
-from calhard.report.words import count, instant, number, percent, reasons
+from calhard.wording.names import display_name
+from calhard.wording.words import count, instant, number, percent, reasons
 
 
 def regression_report(night: NightReport) -> str:

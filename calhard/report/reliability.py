@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from calhard.reliability import Cell, Diagram
 from calhard.report.axis import Axis, tick_text, value_ticks
-from calhard.report.words import count
+from calhard.wording.words import count
 
 SIDE, LEFT, TOP = 210, 44, 8
 """The plotting area is a square of ``SIDE``, ``LEFT`` and ``TOP`` from the corner."""

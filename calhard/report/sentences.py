@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from calhard.report.cases import Row, Trouble
-from calhard.report.names import display_name
-from calhard.report.words import is_telling, number
 from calhard.schema import BUILTIN_METRICS, WHOLE_MODEL
+from calhard.wording.names import display_name
+from calhard.wording.words import is_telling, number
 
 METRICS = {
     "aece": "Calibration error (aece)",

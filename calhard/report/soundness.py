@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from calhard.report.exhibits import P_BINS, Exhibits
-from calhard.report.names import display_name
+from calhard.wording.names import display_name
 
 HEIGHT = 80
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from calhard.report.exhibits import P_BINS
 from calhard.report.figures import BLUE, INK, SOFT, canvas, tidy
-from calhard.report.names import display_name
-from calhard.report.words import count
 from calhard.schema import HEADS
+from calhard.wording.names import display_name
+from calhard.wording.words import count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

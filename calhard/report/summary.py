@@ -8,9 +8,9 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from calhard.report.names import display_name
 from calhard.report.night import NightReport
-from calhard.report.words import count, covered, enumerated, instant, percent, reasons
+from calhard.wording.names import display_name
+from calhard.wording.words import count, covered, enumerated, instant, percent, reasons
 
 SHOWN = 10
 STYLES = {"critical": "bold red", "severe": "red", "moderate": "yellow", "minor": "dim"}

@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from calhard.report.cases import CARDS
-from calhard.report.names import display_name
 from calhard.report.night import NightReport
-from calhard.report.words import instant, number
+from calhard.wording.names import display_name
+from calhard.wording.words import instant, number
 
 LISTED = 200
 _SERIES = ("model_id", "class_id", "metric")

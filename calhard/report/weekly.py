@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from calhard.report.names import display_name
 from calhard.report.night import NightReport
-from calhard.report.words import budget, count, covered, number, percent, reasons
+from calhard.wording.names import display_name
+from calhard.wording.words import budget, count, covered, number, percent, reasons
 
 RULE = "=" * 78
 LISTED = 50

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from calhard.findings.severity import REGRESSION_SCALE
 from calhard.judge.status import STALE_SPACINGS
-from calhard.report.words import percent
 from calhard.schema import MICROSECONDS_PER_HOUR
 from calhard.service.instants import instant
 from calhard.service.judgement import Judgement
 from calhard.service.results import DetectedRegression, EarlyWarning, HealthStatus, State
+from calhard.wording.words import percent
 
 _BY_SEVERITY: dict[str, State] = {"critical": "CRITICAL", "severe": "SEVERE"}
 _BY_LEVEL: dict[str, State] = {"red": "SEVERE", "orange": "DEGRADED"}

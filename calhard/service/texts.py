@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from calhard.findings.health import Compliance
-from calhard.report.names import display_name
 from calhard.report.weekly import ADVICE, LISTED, RULE, SEVERITIES
-from calhard.report.words import budget, count, instant, number, percent
 from calhard.service.instants import instant as moment
 from calhard.service.judgement import Judgement
 from calhard.service.results import DetectedRegression, EarlyWarning, HealthStatus, MetricTrend
 from calhard.service.week import RecordedViolation, Tally
+from calhard.wording.names import display_name
+from calhard.wording.words import budget, count, instant, number, percent
 
 Section = tuple[str, Sequence[str]]
 

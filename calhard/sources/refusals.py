@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from calhard.errors import InputError
-from calhard.report.names import display_name
 from calhard.schema import BUILTIN_METRICS
 from calhard.sources.left_out import NO_MODEL, TOO_OLD, LeftOut
 from calhard.sources.named import SCHEME
+from calhard.wording.names import display_name
 
 TABLE = "[calibration.hardening.mlflow.source]"
 METRICS = "[calibration.hardening.mlflow.source.metrics]"

@@ -18,11 +18,11 @@ from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 from calhard.errors import ConfigError, InProgress, InputError, PublishError
-from calhard.report.names import display_name
 from calhard.store import disk
 from calhard.store.lock import locked
 from calhard.store.remedies import refusal
 from calhard.uri import is_uri
+from calhard.wording.names import display_name
 
 MANIFEST = "_manifest.json"
 STAGING = "_staging"

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from calhard.report import regression_report, terminal_summary, weekly_slo_report
-from calhard.report.words import budget, covered, percent
+from calhard.wording.words import budget, covered, percent
 from tests.findings.tables import regressions, violations
 from tests.report.nights import eventful, incident, night, summary
 

@@ -7,9 +7,9 @@ from shlex import quote
 from typing import Any
 
 from calhard.findings.health import STATES
-from calhard.report.words import NONE, count, covered, instant, percent, reasons
 from calhard.sinks.mlflow.metrics import ToldNight
 from calhard.sinks.mlflow.names import LONGEST_TAG, cut, escaped
+from calhard.wording.words import NONE, count, covered, instant, percent, reasons
 
 Row = Mapping[str, Any]
 INCIDENTS = 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from hashlib import sha256
 
-from calhard.report.names import display_name
+from calhard.wording.names import display_name
 
 LONGEST_KEY = 250
 LONGEST_PARAM = 6_000

@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from calhard.report.axis import MONTHS
-from calhard.report.words import number
 from calhard.sinks.mlflow.names import shown
+from calhard.wording.words import number
 
 Row = Mapping[str, Any]
 SHOWN = 500

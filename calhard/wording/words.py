@@ -7,7 +7,7 @@ from datetime import datetime
 from math import floor
 from typing import Any
 
-from calhard.report.names import display_name
+from calhard.wording.names import display_name
 
 NONE = "—"
 LONGEST_REASON = 400

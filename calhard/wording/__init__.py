@@ -1,0 +1,1 @@
+"""How names, numbers and instants are told, wherever calhard speaks to a person."""
