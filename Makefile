@@ -46,6 +46,10 @@ bench: $(READY)  ## error rates, recall, speed and memory against their gates; J
 	$(BIN)/python -m benchmarks.speed
 	$(BIN)/python -m benchmarks.service
 	$(BIN)/python -m benchmarks.measure
+	$(BIN)/python -m benchmarks.prepare
+	$(BIN)/python -m benchmarks.ray
+	$(BIN)/python -m benchmarks.shuffle
+	$(BIN)/python -m benchmarks.publish
 
 gpu-check: $(READY)  ## the tests that need an NVIDIA card, and the GPU benchmark
 	@if ! nvidia-smi -L 2>/dev/null; then \
