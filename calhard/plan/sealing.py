@@ -10,8 +10,12 @@ from calhard.plan.secret import Secret, masked, sealed
 
 
 def sealed_here(value: Any, info: ValidationInfo) -> Any:
-    """Seal the secrets that a value refers to; files are looked up beside the configuration."""
-    return sealed(value, (info.context or {}).get("folder"))
+    """Seal the secrets of a value; files that it refers to are looked up beside the configuration.
+
+    What stands in the configuration itself under ``password``, ``token`` and the like, or as a
+    log-in in an address, is sealed as a reference is: no dump and no ``repr`` shows it.
+    """
+    return sealed(value, (info.context or {}).get("folder"), info.field_name or "")
 
 
 Text = Annotated[
@@ -20,4 +24,4 @@ Text = Annotated[
     PlainSerializer(masked),
     WithJsonSchema({"type": "string", "minLength": 1}),
 ]
-"""A text that may refer to a secret."""
+"""A text that may refer to a secret, or be one."""

@@ -10,6 +10,8 @@ from typing import Any
 
 _REFERENCE = re.compile(r"\$\{(\w+):([^}]*)\}")
 MASK = "********"
+_PRIVATE_KEY = re.compile(r"(.*[_-])?(password|passwd|pwd|token|secret|api_?key)", re.IGNORECASE)
+_PRIVATE_OPTION = re.compile(r"[?&]\w*(password|passwd|pwd|token|secret|key)\w*=", re.IGNORECASE)
 
 
 class Secret:
@@ -18,7 +20,7 @@ class Secret:
     Parameters
     ----------
     reference : str
-        Text with ``${env:NAME}`` or ``${file:PATH}`` in it; never the value itself.
+        Text with ``${env:NAME}`` or ``${file:PATH}`` in it; or, against advice, the value itself.
     folder : Path, optional
         Where relative paths begin: the configuration's folder.
     """
@@ -40,10 +42,16 @@ class Secret:
         return _REFERENCE.sub(self._looked_up, self._reference)
 
     @property
+    def is_literal(self) -> bool:
+        """Whether the value itself stands in the configuration, which is to be shown nowhere."""
+        bare = _REFERENCE.sub("", self._reference)
+        return bare == self._reference or shows_log_in(self._reference)
+
+    @property
     def reference(self) -> str:
         """The text that refers to the secret, as a configuration elsewhere may hold it.
 
-        Never the value; paths of files are absolute.
+        Never the value, unless `is_literal`; paths of files are absolute.
         """
         return _REFERENCE.sub(self._anywhere, self._reference)
 
@@ -82,13 +90,29 @@ def holds_secret(text: str) -> bool:
     return _REFERENCE.search(text) is not None
 
 
-def sealed(value: Any, folder: Path | None = None) -> Any:
-    """Return a configuration's value with every reference to a secret, at any depth, sealed."""
+def shows_log_in(text: str) -> bool:
+    """Return whether a password stands in an address itself: its log-in, or one of its options."""
+    scheme, mark, rest = _REFERENCE.sub("", text).partition("://")
+    if not mark:
+        return False
+    log_in = rest.rpartition("@")[0] if not scheme.startswith("sqlite") else ""
+    return log_in.strip(":") != "" or _PRIVATE_OPTION.search(rest) is not None
+
+
+def sealed(value: Any, folder: Path | None = None, key: str = "") -> Any:
+    """Return a configuration's value with every secret, at any depth, sealed.
+
+    A secret is a text that refers to one, what stands under a key such as ``password`` or
+    ``token``, and an address with a log-in in it.
+    """
     if isinstance(value, Mapping):
-        return {key: sealed(inner, folder) for key, inner in value.items()}
+        return {name: sealed(inner, folder, str(name)) for name, inner in value.items()}
     if isinstance(value, list):
-        return [sealed(inner, folder) for inner in value]
-    return Secret(value, folder) if isinstance(value, str) and holds_secret(value) else value
+        return [sealed(inner, folder, key) for inner in value]
+    is_secret = isinstance(value, str) and (
+        holds_secret(value) or shows_log_in(value) or _PRIVATE_KEY.fullmatch(key) is not None
+    )
+    return Secret(value, folder) if is_secret else value
 
 
 def masked(value: Any) -> Any:

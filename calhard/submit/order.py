@@ -16,13 +16,11 @@ from calhard.pipeline.run import night_of
 from calhard.plan import AuditPlan
 from calhard.plan.secret import Secret
 from calhard.plan.sections import Section
-from calhard.sinks.mlflow.address import taken_apart
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PLAN = "calhard.toml"
 PROGRAM = ("python", "-m", "calhard.cli.main", "audit")
-SECRETS = frozenset({"password", "token"})
-PRIVATE = SECRETS | {"uri", "username"}
+PRIVATE = frozenset({"password", "token", "uri", "username"})
 """Keys of MLflow's sections that may refer to a secret."""
 ON_THE_CLUSTER = ("--engine", "ray", "--ray-address", "auto")
 
@@ -114,8 +112,7 @@ def _referring(section: Section, name: str) -> Section:
     sent = {}
     for key in PRIVATE & set(type(section).model_fields):
         value = getattr(section, key)
-        is_open = isinstance(value, str) and (key in SECRETS or taken_apart(value)[1].is_named)
-        if is_open:
+        if isinstance(value, Secret) and value.is_literal:
             raise ConfigError(
                 f"{name}.{key}: stands in the configuration itself, and submit sends no secrets; "
                 "write ${env:NAME}, a variable that the job's driver has on the cluster"

@@ -92,3 +92,41 @@ def test_equal_secrets_are_those_that_refer_to_the_same(tmp_path):
     assert hash(Secret("${env:A}")) == hash(Secret("${env:A}"))
     assert Secret("${env:A}") != Secret("${env:B}")
     assert Secret("${file:a}", tmp_path) != Secret("${file:a}")
+
+
+LITERAL = f"""
+[calibration.hardening.mlflow]
+uri = "http://bob:{VALUE}@mlflow"
+username = "bob"
+password = "{VALUE}"
+[calibration.hardening.mlflow.registry]
+token = "{VALUE}"
+[calibration.hardening.routes.ops]
+api_token = "{VALUE}"
+url = "postgresql://host/db?sslpassword={VALUE}"
+channel = "#ops"
+"""
+
+
+def test_a_password_that_stands_in_the_configuration_itself_is_shown_nowhere():
+    plan = AuditPlan.from_text(LITERAL)
+    assert plan.mlflow.uri.reveal() == f"http://bob:{VALUE}@mlflow"
+    assert plan.mlflow.password.reveal() == plan.mlflow.registry.token.reveal() == VALUE
+    assert plan.routes["ops"]["api_token"].reveal() == VALUE
+    for text in (repr(plan), plan.to_toml(), repr(plan.model_dump()), plan.model_dump_json()):
+        assert VALUE not in text
+        assert MASK in text
+        assert "#ops" in text
+    assert plan.to_toml().count(MASK) == 5
+
+
+def test_a_mask_that_is_read_back_is_told_as_one():
+    with pytest.raises(PlanError, match="this is the mask that stands for a secret"):
+        AuditPlan.from_text(AuditPlan.from_text(LITERAL).to_toml())
+
+
+@pytest.mark.parametrize("uri", ["http://mlflow:5000/a", "sqlite:////home/a@b/mlflow.db"])
+def test_an_address_without_a_log_in_is_no_secret(uri):
+    plan = AuditPlan.from_text(f'[calibration.hardening.mlflow]\nuri = "{uri}"\n')
+    assert plan.mlflow.uri == uri
+    assert uri in plan.to_toml()
