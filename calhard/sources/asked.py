@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calhard.errors import InputError
 from calhard.sinks.mlflow.client import Server
 from calhard.sinks.mlflow.errors import FOREIGN, MISSING, MlflowFailed
+from calhard.sources.pages import Pages, Refused
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment, Run
@@ -23,7 +23,8 @@ RUNS_AT_ONCE = 100
 """Runs of which the server gives the history of one metric in one answer."""
 POINTS_AT_ONCE = 25_000
 """Values that it gives in one answer; of more it says nothing."""
-FIRST_PAGE, LARGEST_PAGE = 100, 500
+FIRST_PAGE, LARGEST_PAGE, GROWTH = 1, 500, 10
+"""Runs on a page: how much one holds is seen before many are asked for."""
 VALUES_A_PAGE = 20_000
 """Metrics, params and tags that are asked for at a time: pages are smaller where runs hold much."""
 ORDER = ["attributes.start_time DESC", "attributes.run_id ASC"]
@@ -111,16 +112,17 @@ class Asked:
         """
         token: str | None = None
         size, seen = FIRST_PAGE, set[str]()
+        turned = Pages("search runs", self.server.shown)
         while True:
             page = self._page(experiment_id, chosen, size, token)
             fresh = [run for run in page if run.info.run_id not in seen]
             seen.update(run.info.run_id for run in fresh)
             yield fresh, bool(page.token)
-            token = page.token
-            if not token:
+            token = turned.next(page.token)
+            if token is None:
                 return
             most = max((_held(run) for run in page), default=0)
-            size = max(1, min(LARGEST_PAGE, 2 * size, VALUES_A_PAGE // max(most, 1)))
+            size = max(1, min(LARGEST_PAGE, GROWTH * size, VALUES_A_PAGE // max(most, 1)))
 
     def _page(self, experiment_id: str, chosen: str | None, size: int, token: str | None) -> Any:
         def act() -> Any:
@@ -151,11 +153,12 @@ class Asked:
     def _all(self, doing: str, page_of: Callable[[str | None], Any]) -> Iterator[Any]:
         """Yield what stands on all pages."""
         token: str | None = None
+        turned = Pages(doing, self.server.shown)
         while True:
             page = self._call(doing, partial(page_of, token))
             yield from page
-            token = page.token
-            if not token:
+            token = turned.next(page.token)
+            if token is None:
                 return
 
     def histories(self, run_ids: Sequence[str], key: str) -> Mapping[str, Points]:
@@ -210,14 +213,6 @@ class Asked:
         )
         told = np.fromiter(((m.timestamp, m.step, m.value) for m in found), POINT)
         return Points.of(told["ms"], told["step"], told["value"])
-
-
-class Refused(InputError):
-    """The server does not give what is asked for; ``code`` says why, see `MlflowFailed`."""
-
-    def __init__(self, message: str, code: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 def _held(run: Run) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,14 +15,16 @@ from calhard.history.fetched import Fetched
 from calhard.plan.logged import NUMBERS
 from calhard.sources import asked as asking
 from calhard.sources import refusals
-from calhard.sources.asked import RUNS_AT_ONCE, Asked, Points, Refused, TooMany
+from calhard.sources.asked import RUNS_AT_ONCE, Asked, Points, TooMany
 from calhard.sources.keys import SAMPLES, KeyMap
 from calhard.sources.left_out import LeftOut
 from calhard.sources.models import ModelNames
 from calhard.sources.named import SCHEME
-from calhard.sources.rows import Values
+from calhard.sources.pages import Refused
+from calhard.sources.parts import parts_of
 from calhard.sources.runs import Chooser, Reach, Wanted, latest
 from calhard.sources.spool import Spool
+from calhard.sources.taken import POINTS_HELD, Taken
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment
@@ -66,7 +69,7 @@ class Snapshot:
     plan: AuditPlan
     chooser: Chooser
     spool: Spool
-    at_once: int = RUNS_AT_ONCE
+    at_once: int = 1
     """Runs whose histories are asked for together: as many as fit, if they are like the last."""
 
     def take(self, pages: Iterator[tuple[list, bool]], tell: Progress) -> int:  # type: ignore[type-arg]  # runs of MLflow
@@ -76,49 +79,74 @@ class Snapshot:
             wanted = self.chooser.choose(page)
             runs += len(page)
             while wanted:
-                wanted = wanted[self._spooled(wanted[: self.at_once]) :]
+                some, wanted = wanted[: self.at_once], wanted[self.at_once :]
+                self._spool(some)
                 if wanted:
                     tell(FETCH, runs - len(wanted), runs + more, self.spool.rows)
             tell(FETCH, runs, runs + more, self.spool.rows)
         return runs
 
-    def _spooled(self, wanted: Sequence[Wanted]) -> int:
-        """Spool the rows of some runs, or of the first ones; return of how many."""
-        try:
-            values = self._values(wanted)
-        except TooMany:
-            self.at_once = max(1, len(wanted) // 2)
-            return self._spooled(wanted[: self.at_once])
-        rows = values.rows(len(self.spool.columns))
-        if rows is not None:
-            self.spool.write(rows.reporting(len(self.spool.columns) - len(NUMBERS) - 1))
-        return len(wanted)
-
-    def _values(self, wanted: Sequence[Wanted]) -> Values:
+    def _spool(self, wanted: Sequence[Wanted]) -> None:
+        """Spool the rows of some runs; of their keys no more than make rows together at a time."""
         owned = {run.run_id: list(self.chooser.owners(run)) for run in wanted}
-        own_time = self.plan.mlflow.source.timestamp == "run"
-        points = _last_of(wanted) if own_time else self._histories(wanted)
-        places = {name: index for index, name in enumerate(self.spool.columns)}
-        values = Values()
-        for run_id, owners in owned.items():
-            for key, column, owner in owners:
-                found = points.get((run_id, key))
-                if found is not None:
-                    values.add(owner, places[column], found.ms, found.step, found.value)
-        return values
+        taken = Taken(owned, self.spool)
+        if self.plan.mlflow.source.timestamp == "run":
+            taken.add(_last_of(wanted))
+        else:
+            fitting = RUNS_AT_ONCE
+            for keys in parts_of(owned.values()):
+                holding = [run for run in wanted if any(key in run.keys for key in keys)]
+                fitting = min(fitting, self._part(holding, keys, taken))
+            self.at_once = fitting
+        taken.flush()
 
-    def _histories(self, wanted: Sequence[Wanted]) -> dict[tuple[str, str], Points]:
-        """All values of some runs, by run and key; a request for each key."""
-        keys = sorted({key for run in wanted for key in run.keys})
+    def _part(self, wanted: Sequence[Wanted], keys: Sequence[str], taken: Taken) -> int:
+        """Take all values of a part of the keys; return in how many such runs they would fit."""
+        fitting, most = RUNS_AT_ONCE, len(wanted)
+        while wanted:
+            try:
+                found = self._histories(wanted[:most], keys)
+            except TooMany:
+                most = max(1, min(most, len(wanted)) // 2)
+                continue
+            taken.add(found)
+            fitting = min(fitting, most if wanted[most:] else RUNS_AT_ONCE, _fitting(found))
+            wanted = wanted[most:]
+        return fitting
+
+    def _histories(
+        self, wanted: Sequence[Wanted], keys: Sequence[str]
+    ) -> dict[tuple[str, str], Points]:
+        """All values of some runs, by run and key; a request for each key.
+
+        Raises
+        ------
+        TooMany
+            They do not fit; ask for fewer runs, one always fits.
+        """
         found: dict[tuple[str, str], Points] = {}
+        held = 0
         for key in keys:
             runs = [run.run_id for run in wanted if key in run.keys]
+            if not runs:
+                continue
             histories = self.asked.histories(runs, key)
             found |= {(run_id, key): points for run_id, points in histories.items()}
-        longest = max((len(points.ms) for points in found.values()), default=1)
-        fitting = 4 * asking.POINTS_AT_ONCE // (5 * max(longest, 1))
-        self.at_once = max(1, min(RUNS_AT_ONCE, fitting))
+            held += sum(len(points.ms) for points in histories.values())
+            if held > POINTS_HELD and len(wanted) > 1:
+                raise TooMany
         return found
+
+
+def _fitting(found: Mapping[tuple[str, str], Points]) -> int:
+    """How many runs like the longest of these fit in an answer, and in memory."""
+    longest, held = 1, Counter[str]()
+    for (run_id, _), points in found.items():
+        longest = max(longest, len(points.ms))
+        held[run_id] += len(points.ms)
+    answers = 4 * asking.POINTS_AT_ONCE // (5 * longest)
+    memory = 4 * POINTS_HELD // (5 * max(held.values(), default=1) or 1)
+    return max(1, min(RUNS_AT_ONCE, answers, memory))
 
 
 def _last_of(wanted: Sequence[Wanted]) -> dict[tuple[str, str], Points]:
