@@ -61,7 +61,10 @@ class Registry(Section):
         "3d", description="older nights are not set beside what the aliases point at now"
     )
     max_tags: int = Field(
-        500, ge=0, description="tags written for a night, the worst verdicts first"
+        60,
+        ge=0,
+        description="tags written for a night, a request each: two a version whose verdict has "
+        "changed, the worst verdicts first",
     )
     username: Text | None = Field(None, description="who acts (EDIT), if not who publishes")
     password: Text | None = Field(None, description="goes with the username")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 from uuid import uuid4
 
 import pyarrow as pa
@@ -12,6 +14,8 @@ from calhard.store import disk
 from calhard.store.place import FAULTS, Place, RemotePath, reading_error
 from calhard.store.remedies import refusal
 from calhard.uri import told
+
+T = TypeVar("T")
 
 
 def put(place: Place, content: bytes) -> None:
@@ -57,6 +61,23 @@ def get(place: Place) -> bytes | None:
         return place.read_bytes() if place.is_file() else None
     except FAULTS as e:
         raise reading_error(place, e, "restore it from a copy, or remove it") from e
+
+
+def parsed(place: Place, parse: Callable[[bytes], T]) -> T | None:
+    """Return what a file's content means; None where there is none.
+
+    Raises
+    ------
+    InputError
+        It cannot be read, or ``parse`` cannot make anything of it.
+    """
+    content = get(place)
+    if content is None:
+        return None
+    try:
+        return parse(content)
+    except UNREADABLE as e:
+        raise damaged(place, e) from e
 
 
 def damaged(place: Place, reason: object) -> InputError:

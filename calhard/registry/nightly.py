@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from calhard.errors import CalhardError
 from calhard.plan.duration import parse_duration
 from calhard.plan.registry import Registry
-from calhard.registry.catalogue import read_aliases
+from calhard.registry.catalogue import read_models
 from calhard.registry.names import wanted
 from calhard.registry.snapshot import Snapshot, keep, read_snapshot, snapshot_of
 from calhard.registry.tags import write_verdicts
@@ -64,8 +64,9 @@ def look_up(
     """Return a published night beside the registry, whose aliases are kept beside it.
 
     Only the latest night of ``out`` is set beside what the aliases point at now, and only while
-    it is young (``max_age``); a night that has a snapshot keeps it, with the verdicts of its
-    latest revision. A fleet of which nothing is registered leaves no trace.
+    it is young (``max_age``); a night that has a snapshot of this server keeps it, with the
+    verdicts of its latest revision: what another server's aliases pointed at means nothing here.
+    A fleet of which nothing is registered leaves no trace.
     """
     registry = server.settings.registry
     if not (registry.snapshots or registry.verdicts):
@@ -78,7 +79,7 @@ def look_up(
 
 def _looked_up(out: Out, night: NightReader, server: Server, now: float) -> RegisteredNight:
     registry, about = server.settings.registry, _about(night)
-    known = read_snapshot(out, night.night)
+    known = read_snapshot(out, night.night, server.shown)
     is_latest = list_nights(out)[-1] == night.night
     if known is not None and all(known.about.get(k) == v for k, v in about.items()):
         return RegisteredNight(server, known, is_latest=is_latest)
@@ -106,10 +107,10 @@ def _taken(
     now: float,
 ) -> Snapshot:
     places = wanted(registry, sorted(verdicts))
-    aliases = read_aliases(server.client, {place.model for place in places.values()})
+    there = read_models(server.client, {place.model for place in places.values()})
     taken = datetime.fromtimestamp(now, tz=UTC).isoformat(timespec="seconds")
     about = about | {"server": server.shown, "taken_at": taken}
-    return snapshot_of(places, aliases, verdicts, registry.aliases, about)
+    return snapshot_of(places, there, verdicts, registry.aliases, about)
 
 
 def _about(night: NightReader) -> dict[str, Any]:

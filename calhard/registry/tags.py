@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from calhard.registry.catalogue import VERDICT, Version, read_verdicts
 from calhard.registry.snapshot import Snapshot
-from calhard.registry.verdicts import VERDICTS, worst
+from calhard.registry.verdicts import PASS, VERDICTS, worst
 from calhard.sinks.mlflow.errors import DENIED, FORBIDDEN, MISSING, MlflowFailed
-from calhard.sinks.mlflow.limits import plain
+from calhard.sinks.mlflow.experiment import slug
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-NIGHT, RUN, FLEET = "calhard.verdict_night", "calhard.run", "calhard.fleet"
-LONGEST = 5_000
-"""Characters of a tag's value."""
+OF_FLEET = f"{VERDICT}."
+"""So begins the tag in which a fleet says its verdict, and the night and run that said so first."""
+_KEY = re.compile(r"[A-Za-z0-9_-]{1,200}")
+"""Names of fleets that can end the name of a tag."""
 REFUSALS = 5
 """After so many refusals, and nothing that was allowed, nothing more is tried."""
 
@@ -67,17 +69,17 @@ def verdicts_of(snapshot: Snapshot) -> dict[Version, str]:
 def write_verdicts(client: MlflowClient, snapshot: Snapshot, run_id: str, max_tags: int) -> Tagging:
     """Write the verdicts that have changed since they were last written, the worst first.
 
-    The verdict itself goes last: who finds it finds the night and the run that it is of. Versions
-    on which a later night has spoken are left alone.
+    What this fleet says goes into a tag of its own, the worst of what all fleets say into the one
+    that is searched by, last: who finds it finds the night and the run that it is of. Versions on
+    which a later night of the fleet has spoken are left alone.
 
     Raises
     ------
     MlflowFailed
         The registry does not answer. A version that may not be written is counted instead.
     """
-    night, fleet = snapshot.night, plain(str(snapshot.about["fleet"]))[:LONGEST]
     done, left = Tagging(), max_tags
-    for version, tags in _changed(snapshot, read_verdicts(client), night, fleet, run_id):
+    for version, tags in _changed(snapshot, read_verdicts(client), run_id):
         if len(tags) > left:
             done.waiting += 1
             continue
@@ -89,25 +91,39 @@ def write_verdicts(client: MlflowClient, snapshot: Snapshot, run_id: str, max_ta
     return done
 
 
+def tag_of(fleet: str) -> str:
+    """Return the tag of a version that a fleet alone writes."""
+    return OF_FLEET + (fleet if _KEY.fullmatch(fleet) else slug(fleet))
+
+
+def bad_verdicts(tags: Mapping[str, str] | None) -> Iterator[tuple[str, str]]:
+    """Yield those tags of a version by which it did not pass, in whatever fleet."""
+    for key, text in sorted((tags or {}).items()):
+        if (key == VERDICT or key.startswith(OF_FLEET)) and text.partition(" ")[0] != PASS:
+            yield key, text
+
+
 def _changed(
-    snapshot: Snapshot,
-    known: Mapping[Version, Mapping[str, str]],
-    night: str,
-    fleet: str,
-    run_id: str,
+    snapshot: Snapshot, known: Mapping[Version, Mapping[str, str]], run_id: str
 ) -> Iterator[tuple[Version, dict[str, str]]]:
     """Yield the tags to write, by version, in the order of writing."""
-    verdicts = verdicts_of(snapshot)
+    verdicts, mine = verdicts_of(snapshot), tag_of(str(snapshot.about["fleet"]))
     for version in sorted(verdicts, key=lambda v: (-VERDICTS.index(verdicts[v]), v)):
         there, verdict = known.get(version, {}), verdicts[version]
-        same = there.get(VERDICT) == verdict and there.get(FLEET) == fleet
-        if same or there.get(NIGHT, "") > night:
+        before, night = (*there.get(mine, "").split(" "), "")[:2]
+        if night > snapshot.night:
             continue
-        tags = {FLEET: fleet, NIGHT: night, RUN: run_id}
-        yield (
-            version,
-            {k: v for k, v in tags.items() if there.get(k) != v} | {VERDICT: verdict},
-        )
+        others = (text.partition(" ")[0] for key, text in there.items() if _is_other(key, mine))
+        worst_of_all = worst([verdict, *(v for v in others if v in VERDICTS)])
+        tags = {} if before == verdict else {mine: f"{verdict} {snapshot.night} {run_id}"}
+        if there.get(VERDICT) != worst_of_all:
+            tags[VERDICT] = worst_of_all
+        if tags:
+            yield version, tags
+
+
+def _is_other(key: str, mine: str) -> bool:
+    return key.startswith(OF_FLEET) and key != mine
 
 
 def _write(client: MlflowClient, version: Version, tags: Mapping[str, str], done: Tagging) -> int:

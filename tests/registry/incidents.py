@@ -6,8 +6,8 @@ import os
 import signal
 
 from calhard.registry.actions import carry_out, plan_rollback
-from calhard.registry.actions.act import ALREADY, DONE, REFUSED
 from calhard.registry.actions.ledger import ActionInProgress
+from calhard.registry.actions.outcome import ALREADY, DONE, REFUSED
 from calhard.registry.nightly import look_up
 from tests.registry.nights import aliases, clock, publish, register
 

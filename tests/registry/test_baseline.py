@@ -337,4 +337,4 @@ def test_a_server_that_is_down_changes_no_pin(nights, tmp_path, capsys):
     assert "is in force" in out
     (line,) = err.splitlines()
     assert "the baseline is pinned, but not in MLflow" in line
-    assert line.endswith(f"calhard baseline pin {nights} --version 1")
+    assert line.endswith(f"calhard baseline pin {nights} --version 1 --config {config}")

@@ -92,8 +92,10 @@ def scene(guarded, name, tmp_path):
 def test_who_may_only_read_snapshots_the_aliases_and_is_told_that_verdicts_were_not_written(
     scene, name, tmp_path
 ):
-    admin, _, told, _ = scene
-    assert [r["version"] for r in read_snapshot(tmp_path, night_of(1)).of(name)] == ["3"]
+    admin, reader, told, _ = scene
+    assert [r["version"] for r in read_snapshot(tmp_path, night_of(1), reader.shown).of(name)] == [
+        "3"
+    ]
     assert len(told) == 2
     assert all("no verdict was written to 1 model version" in line for line in told)
     assert all("give it EDIT, or set [mlflow.registry] verdicts = false" in line for line in told)

@@ -8,6 +8,7 @@ from calhard.registry.nightly import look_up
 from calhard.registry.snapshot import read_snapshot, snapshot_nights
 from calhard.sinks.mlflow.client import Server, _open, connect
 from calhard.sinks.mlflow.deliver import deliver
+from calhard.sinks.mlflow.experiment import slug
 from calhard.sinks.mlflow.identity import Identity
 from tests.baseline.fleets import audit, group, series
 from tests.registry.nights import clock, night_of, publish, register, tags
@@ -20,10 +21,13 @@ def recorded(out, day, server, run="run-1", **models):
     return [*found.told, *found.tag(run)]
 
 
-def rows(out, day):
-    return {
-        (r["registered_model"], r["alias"]): r for r in read_snapshot(out, night_of(day)).rows()
-    }
+def kept(out, day, server):
+    return out / ".registry" / f"night={night_of(day)}.{slug(server.shown)}.parquet"
+
+
+def rows(out, day, server):
+    found = read_snapshot(out, night_of(day), server.shown)
+    return {(r["registered_model"], r["alias"]): r for r in found.rows()}
 
 
 def test_a_night_leaves_a_snapshot_and_its_verdict_on_the_version_in_service(
@@ -32,9 +36,10 @@ def test_a_night_leaves_a_snapshot_and_its_verdict_on_the_version_in_service(
     server = connected()
     register(server.client, name, 3, champion=2, challenger=3)
     assert recorded(tmp_path, 0, server, **{name: "HEALTHY,SEVERE", "unknown": "HEALTHY"}) == []
-    found = rows(tmp_path, 0)
+    found = rows(tmp_path, 0, server)
     assert found[name, "champion"] == {
         "registered_model": name,
+        "created": server.client.get_registered_model(name).creation_timestamp,
         "alias": "champion",
         "version": "2",
         "in_service": True,
@@ -48,9 +53,7 @@ def test_a_night_leaves_a_snapshot_and_its_verdict_on_the_version_in_service(
     assert len(found) == 2
     assert tags(server.client, name, 2) == {
         "calhard.verdict": "FAIL",
-        "calhard.verdict_night": night_of(0),
-        "calhard.run": "run-1",
-        "calhard.fleet": "f",
+        "calhard.verdict.f": f"FAIL {night_of(0)} run-1",
     }
     assert tags(server.client, name, 3) == {}
 
@@ -73,10 +76,8 @@ def test_a_verdict_is_written_again_only_when_it_has_changed(connected, name, tm
     for day, (state, run) in enumerate(verdicts):
         recorded(tmp_path, day, server, run, **{name: state})
         found = tags(server.client, name, 1)
-        seen.append(
-            (found["calhard.verdict"], found["calhard.verdict_night"], found["calhard.run"])
-        )
-    first, third = ("PASS", night_of(0), "a"), ("WARN", night_of(2), "c")
+        seen.append((found["calhard.verdict"], found["calhard.verdict.f"]))
+    first, third = ("PASS", f"PASS {night_of(0)} a"), ("WARN", f"WARN {night_of(2)} c")
     assert seen == [first, first, third, third]
 
 
@@ -85,7 +86,7 @@ def test_many_models_of_one_registered_model_give_it_their_worst_verdict(connect
     register(server.client, name, 1, champion=1)
     recorded(tmp_path, 0, server, **{f"{name}-a": "HEALTHY", f"{name}-b": "DEGRADED"})
     assert tags(server.client, name, 1)["calhard.verdict"] == "WARN"
-    assert rows(tmp_path, 0)[name, "champion"]["model_ids"] == [f"{name}-a", f"{name}-b"]
+    assert rows(tmp_path, 0, server)[name, "champion"]["model_ids"] == [f"{name}-a", f"{name}-b"]
 
 
 def test_a_fleet_of_which_nothing_is_registered_leaves_no_trace(connected, name, tmp_path):
@@ -104,11 +105,11 @@ def test_a_night_keeps_its_snapshot_and_a_forced_revision_judges_the_same_aliase
     found = look_up(tmp_path, night, server, clock=clock(40))
     assert found.told == ()
     found.tag("run-2")
-    row = rows(tmp_path, 0)[name, "champion"]
+    row = rows(tmp_path, 0, server)[name, "champion"]
     assert (row["version"], row["verdict"]) == ("1", "FAIL")
     assert tags(server.client, name, 1)["calhard.verdict"] == "FAIL"
     assert tags(server.client, name, 2) == {}
-    assert read_snapshot(tmp_path, night_of(0)).about["revision"] == 2
+    assert read_snapshot(tmp_path, night_of(0), server.shown).about["revision"] == 2
 
 
 def test_a_forced_revision_of_an_older_night_changes_its_snapshot_and_no_tag(
@@ -120,7 +121,7 @@ def test_a_forced_revision_of_an_older_night_changes_its_snapshot_and_no_tag(
         recorded(tmp_path, day, server, **{name: "HEALTHY"})
     night = publish(tmp_path, 0, force=True, **{name: "CRITICAL"})
     assert look_up(tmp_path, night, server, clock=clock(2)).tag("late") == ()
-    assert rows(tmp_path, 0)[name, "champion"]["verdict"] == "FAIL"
+    assert rows(tmp_path, 0, server)[name, "champion"]["verdict"] == "FAIL"
     assert tags(server.client, name, 1)["calhard.verdict"] == "PASS"
 
 
@@ -131,7 +132,7 @@ def test_an_older_night_that_was_not_set_beside_the_aliases_never_is(connected, 
     recorded(tmp_path, 1, server, **{name: "HEALTHY"})
     found = look_up(tmp_path, late, server, clock=clock(1))
     assert (found.snapshot, found.told, found.tag("x")) == (None, (), ())
-    assert snapshot_nights(tmp_path) == [night_of(1)]
+    assert snapshot_nights(tmp_path, server.shown) == [night_of(1)]
     assert tags(server.client, name, 1)["calhard.verdict"] == "PASS"
 
 
@@ -153,14 +154,14 @@ def test_verdicts_of_a_later_night_elsewhere_stay(connected, name, tmp_path):
     register(server.client, name, 1, champion=1)
     recorded(tmp_path / "a", 5, server, **{name: "HEALTHY"})
     recorded(tmp_path / "b", 2, server, **{name: "CRITICAL"})
-    assert tags(server.client, name, 1)["calhard.verdict_night"] == night_of(5)
+    assert tags(server.client, name, 1)["calhard.verdict.f"] == f"PASS {night_of(5)} run-1"
 
 
 def test_tags_are_bounded_worst_first_and_the_rest_follows_the_next_night(
     connected, name, tmp_path
 ):
     models = {f"{name}-{i}": "HEALTHY" for i in range(3)} | {f"{name}-3": "CRITICAL"}
-    server = connected(max_tags=8)
+    server = connected(max_tags=4)
     for model in models:
         register(server.client, model, 1, champion=1)
     lines = recorded(tmp_path, 0, server, **models)
@@ -175,10 +176,10 @@ def test_what_is_switched_off_is_not_done(connected, name, tmp_path):
     server = connected(verdicts=False)
     register(server.client, name, 1, champion=1)
     recorded(tmp_path, 0, server, **{name: "HEALTHY"})
-    assert snapshot_nights(tmp_path) == [night_of(0)]
+    assert snapshot_nights(tmp_path, server.shown) == [night_of(0)]
     assert tags(server.client, name, 1) == {}
     recorded(tmp_path, 1, connected(snapshots=False), **{name: "HEALTHY"})
-    assert snapshot_nights(tmp_path) == [night_of(0)]
+    assert snapshot_nights(tmp_path, server.shown) == [night_of(0)]
     assert tags(server.client, name, 1)["calhard.verdict"] == "PASS"
     recorded(tmp_path, 2, connected(snapshots=False, verdicts=False), **{name: "SEVERE"})
     assert tags(server.client, name, 1)["calhard.verdict"] == "PASS"
@@ -194,9 +195,7 @@ def test_the_snapshot_is_an_artifact_of_the_same_bytes_however_often_it_is_asked
         look_up(tmp_path, night, server, clock=clock(0)).write(tmp_path / folder)
     one, two = (tmp_path / f / "registry" / "aliases.parquet" for f in ("one", "two"))
     assert one.read_bytes() == two.read_bytes()
-    assert (
-        one.read_bytes() == (tmp_path / ".registry" / f"night={night_of(0)}.parquet").read_bytes()
-    )
+    assert one.read_bytes() == kept(tmp_path, 0, server).read_bytes()
     about = json.loads(pq.read_schema(one).metadata[b"calhard.snapshot"])
     assert (about["night"], about["fleet"], about["revision"]) == (night_of(0), "f", 1)
     assert about["server"] == server.shown
@@ -206,7 +205,7 @@ def test_a_damaged_snapshot_is_told_with_its_file_and_the_night_goes_on(connecte
     server = connected()
     register(server.client, name, 1, champion=1)
     night = publish(tmp_path, 0, **{name: "HEALTHY"})
-    file = tmp_path / ".registry" / f"night={night_of(0)}.parquet"
+    file = kept(tmp_path, 0, server)
     file.parent.mkdir()
     file.write_bytes(b"PAR1 no more")
     found = look_up(tmp_path, night, server, clock=clock(0))
@@ -263,5 +262,6 @@ def test_a_night_that_is_delivered_holds_the_snapshot_and_its_run_is_named_by_th
     (file,) = server.client.list_artifacts(run_id, "registry")
     (there,) = (out / ".registry").glob("*.parquet")
     assert (file.path, file.file_size) == ("registry/aliases.parquet", there.stat().st_size)
-    assert tags(server.client, name, 1)["calhard.run"] == run_id
+    (mine,) = [text for key, text in tags(server.client, name, 1).items() if "verdict." in key]
+    assert mine == f"PASS {night.night} {run_id}"
     assert tags(server.client, name, 1)["calhard.verdict"] == "PASS"

@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from calhard.registry.actions.act import STEPS, plan_undo
+from calhard.registry.actions import plan_undo
 from calhard.registry.actions.books import experiment_name, find_ledger, open_ledger
 from calhard.registry.actions.journal import read_record
 from calhard.registry.actions.ledger import LEASE, ActionInProgress
+from calhard.registry.actions.task import STEPS
 from tests.registry.incidents import (
     BUSY,
     CODES,
@@ -32,7 +33,7 @@ def scene(connected, name, tmp_path):
 
 
 def outcomes(server, move):
-    return [claim.outcome for claim in find_ledger(server, move.fleet).claims(move)]
+    return [claim.outcome for claim in find_ledger(server, move.model).claims(move)]
 
 
 def action_runs(server, name):

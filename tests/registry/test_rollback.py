@@ -54,7 +54,7 @@ def test_a_rollback_is_done_once_recorded_and_undone_once(scene):
     (run,) = runs(server, name)
     assert run.info.status == "FINISHED"
     assert run.data.tags["calhard.outcome"] == "done"
-    assert run.data.params == {k: v for k, v in record["order"].items() if v}
+    assert run.data.params == {k: str(v) for k, v in record["order"].items() if v}
     told = json.loads(server.client.get_registered_model(name).tags["calhard.action"])
     assert (told["state"], told["key"]) == ("done", move.key)
 

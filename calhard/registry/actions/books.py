@@ -1,4 +1,8 @@
-"""Where a fleet's claims are kept: one experiment, one run in it, whoever comes first."""
+"""Where claims are kept: an experiment for each registered model, whoever comes first makes it.
+
+A fleet or an account of its own would not do: what is claimed is the model's alias, and two fleets
+may serve the same one.
+"""
 
 from __future__ import annotations
 
@@ -20,29 +24,29 @@ LIMIT = 100
 """Ledgers that are looked for."""
 
 
-def experiment_name(fleet: str) -> str:
-    """Return the name of the experiment of a fleet's actions."""
-    return fitting(f"calhard-actions/{fleet}")
+def experiment_name(model: str) -> str:
+    """Return the name of the experiment of a registered model's actions."""
+    return fitting(f"calhard-actions/{model}")
 
 
-def find_ledger(server: Server, fleet: str) -> Ledger | None:
-    """Return a fleet's ledger if there is one; nothing is created."""
-    there = server.client.get_experiment_by_name(experiment_name(fleet))
+def find_ledger(server: Server, model: str) -> Ledger | None:
+    """Return a registered model's ledger if there is one; nothing is created."""
+    there = server.client.get_experiment_by_name(experiment_name(model))
     if there is None:
         return None
     runs = _ledgers(server, there.experiment_id)
     return Ledger(server, there.experiment_id, runs) if runs else None
 
 
-def open_ledger(server: Server, fleet: str) -> Ledger:
-    """Return a fleet's ledger, created if need be.
+def open_ledger(server: Server, model: str) -> Ledger:
+    """Return a registered model's ledger, created if need be.
 
     Raises
     ------
     MlflowFailed
         The server does not answer, or this account may not keep a ledger.
     """
-    experiment_id, is_mine = _experiment(server, fleet)
+    experiment_id, is_mine = _experiment(server, model)
     runs = _ledgers(server, experiment_id)
     until = time.monotonic() + (0.0 if is_mine else PATIENCE)
     while not runs and time.monotonic() < until:  # whoever made the experiment makes the ledger
@@ -54,9 +58,9 @@ def open_ledger(server: Server, fleet: str) -> Ledger:
     return Ledger(server, experiment_id, runs)
 
 
-def _experiment(server: Server, fleet: str) -> tuple[str, bool]:
-    """Return the experiment of a fleet's actions, and whether it has just been made here."""
-    name = experiment_name(fleet)
+def _experiment(server: Server, model: str) -> tuple[str, bool]:
+    """Return the experiment of a model's actions, and whether it has just been made here."""
+    name = experiment_name(model)
     there: Any = server.client.get_experiment_by_name(name)
     if there is None:
         try:
@@ -68,7 +72,7 @@ def _experiment(server: Server, fleet: str) -> tuple[str, bool]:
     if there is None or there.lifecycle_stage != "active":
         raise MlflowFailed(
             f"MLflow at {server.shown}: the experiment {name} was deleted; restore it, it holds "
-            "the claims of this fleet's actions",
+            "the claims of this model's actions",
             EXISTS,
         )
     return str(there.experiment_id), False

@@ -12,12 +12,13 @@ from calhard.errors import InputError
 from calhard.registry.actions.books import KIND
 from calhard.registry.actions.ledger import Claim
 from calhard.registry.actions.move import Move
-from calhard.registry.kept import UNREADABLE, damaged, get, put
+from calhard.registry.kept import parsed, put
 from calhard.registry.snapshot import FOLDER
 from calhard.sinks.mlflow.limits import plain
 from calhard.store import Out, Place, place_of
 
 if TYPE_CHECKING:
+    from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
 KEY, OUTCOME, ACTION = "calhard.action_key", "calhard.outcome", "action"
@@ -39,17 +40,14 @@ def read_record(out: Out, key: str) -> dict[str, Any] | None:
     InputError
         It cannot be read.
     """
-    place = record_place(out, key)
-    content = get(place)
-    if content is None:
-        return None
-    try:
+
+    def parse(content: bytes) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(content)
         if found["key"] != key or not isinstance(found["tries"], list):
             raise ValueError("it is of another order")
-    except UNREADABLE as e:
-        raise damaged(place, e) from e
-    return found
+        return found
+
+    return parsed(record_place(out, key), parse)
 
 
 def move_of(record: Mapping[str, Any]) -> Move:
@@ -58,12 +56,16 @@ def move_of(record: Mapping[str, Any]) -> Move:
     Raises
     ------
     InputError
-        It holds none.
+        It holds none, or another than the one that its key is the hash of.
     """
+    key = record.get("key")
     try:
-        return Move(**record["order"])
+        move = Move(**record["order"])
     except (TypeError, KeyError) as e:
-        raise InputError(f"the record of action {record.get('key')} holds no order: {e}") from e
+        raise InputError(f"the record of action {key} holds no order: {e}") from e
+    if move.key != key:
+        raise InputError(f"the record of action {key} was changed: its order is another")
+    return move
 
 
 def write_record(
@@ -114,24 +116,36 @@ def action_run(client: MlflowClient, experiment_id: str, move: Move) -> str:
     MlflowFailed
         The server does not answer, or refuses.
     """
-    there = client.search_runs([experiment_id], f"tags.`{KEY}` = '{move.key}'", max_results=1)
-    if there:
-        return str(there[0].info.run_id)
+    there = _runs(client, experiment_id, move)
+    if not there:
+        _create(client, experiment_id, move)
+        there = _runs(client, experiment_id, move)
+    for run in there[1:]:  # the answer to a first request was lost, and the client asked again
+        client.delete_run(run.info.run_id)
+    return str(there[0].info.run_id)
+
+
+def _runs(client: MlflowClient, experiment_id: str, move: Move) -> list[Run]:
+    """The runs of an order, the first one first."""
+    found = client.search_runs([experiment_id], f"tags.`{KEY}` = '{move.key}'")
+    return sorted(found, key=lambda run: (run.info.start_time or 0, run.info.run_id))
+
+
+def _create(client: MlflowClient, experiment_id: str, move: Move) -> None:
     tags = {
         KIND: ACTION,
         KEY: move.key,
         "calhard.action": move.kind,
         NOTE: plain(move.told)[:LONGEST],
     }
-    run = client.create_run(experiment_id, tags=tags, run_name=f"{move.kind} {move.night}")
-    return str(run.info.run_id)
+    client.create_run(experiment_id, tags=tags, run_name=f"{move.kind} {move.night}")
 
 
 def describe(client: MlflowClient, run_id: str, move: Move) -> None:
     """Log the order as parameters of its run, in one request; the same again changes nothing."""
     from mlflow.entities import Param
 
-    params = [Param(k, plain(v)[:LONGEST]) for k, v in asdict(move).items() if v]
+    params = [Param(k, plain(str(v))[:LONGEST]) for k, v in asdict(move).items() if v]
     client.log_batch(run_id, params=params)
 
 

@@ -5,9 +5,9 @@ first wins and the other sees it. The claims of an alias are numbered; who holds
 move it, until it is closed. A claim of which the holder died is overtaken by the next number, and
 whoever wakes up behind it sees that.
 
-All claims of a fleet are parameters of one run, the ledger: made by whoever made its experiment,
-of whose name there is but one. Should there ever be two ledgers, a claim counts that was won on
-every one: the sets that two executors see are nested, so no two win on all.
+All claims of a registered model are parameters of one run, the ledger: made by whoever made its
+experiment, of whose name there is but one. Should there ever be two ledgers, a claim counts that
+was won on every one: the sets that two executors see are nested, so no two win on all.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,7 +82,7 @@ def _is_running(pid: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """The claims of a fleet's aliases."""
+    """The claims of a registered model's aliases."""
 
     server: Server
     experiment_id: str
@@ -122,10 +123,10 @@ class Ledger:
             if self._won(move, claim):
                 return claim
 
-    def holds(self, move: Move, claim: Claim) -> bool:
-        """Whether a claim is still the last one."""
-        there = self.claims(move)
-        return bool(there) and there[-1].number == claim.number and there[-1].owner == self.owner
+    def is_last(self, claims: Sequence[Claim], claim: Claim) -> bool:
+        """Whether a claim of this process is still the last one of its alias."""
+        last = claims[-1] if claims else None
+        return last is not None and (last.number, last.owner) == (claim.number, self.owner)
 
     def close(self, move: Move, claim: Claim, outcome: str) -> None:
         """Say what became of a claim; what was said first stays."""

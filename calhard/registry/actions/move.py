@@ -5,11 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal
 
 from calhard.errors import InputError
-from calhard.registry.snapshot import Snapshot, read_snapshot, snapshot_nights
+from calhard.registry.snapshot import (
+    Snapshot,
+    read_snapshot,
+    snapshot_nights,
+    snapshot_servers,
+)
 from calhard.store import Out
 
 Kind = Literal["rollback", "undo"]
@@ -25,7 +30,8 @@ class Move:
     Parameters
     ----------
     fleet, incident, night : what it is about; the night audited ``source``
-    model, alias : of the registry
+    model, alias : of the registry at ``server``, its address without credentials
+    created : when the registered model was made, ms since 1970: another of its name is not meant
     source, target : versions
     undoes : the key of the rollback that an undo takes back
     """
@@ -38,6 +44,8 @@ class Move:
     alias: str
     source: str
     target: str
+    server: str
+    created: int
     undoes: str = ""
 
     @property
@@ -45,6 +53,17 @@ class Move:
         """What the same order has in common with itself: carried out once, however often given."""
         text = json.dumps(asdict(self), sort_keys=True)
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+    @property
+    def undone(self) -> Move:
+        """Return the order that takes this rollback back."""
+        turned = replace(self, kind=UNDO, source=self.target, target=self.source)
+        return replace(turned, undoes=self.key)
+
+    @property
+    def mirrored(self) -> Move:
+        """Return the rollback that this undo takes back, if it is one."""
+        return replace(self, kind=ROLLBACK, source=self.target, target=self.source, undoes="")
 
     @property
     def told(self) -> str:
@@ -62,6 +81,7 @@ class Shown:
     night: str
     version: str
     verdict: str | None
+    created: int
 
 
 def plan_rollback(
@@ -69,6 +89,7 @@ def plan_rollback(
     model: str,
     *,
     incident: str,
+    server: str | None = None,
     night: str | None = None,
     alias: str | None = None,
     target: str | None = None,
@@ -82,6 +103,7 @@ def plan_rollback(
     Parameters
     ----------
     model : the registered model's name
+    server : the registry's address without credentials; needed where there are snapshots of several
     night : the latest snapshot's by default
     alias : needed where several are in service
     target : another version than the previous one
@@ -91,56 +113,66 @@ def plan_rollback(
     InputError
         No snapshot shows the model in service, or a version before the one in service.
     """
-    snapshot = snapshot_of_night(out, night)
+    snapshot = snapshot_of_night(out, night, server)
     row = _in_service(snapshot, model, alias)
-    source = row["version"]
-    if target is None:
-        before = earlier(out, model, row["alias"], snapshot.night)
-        found = next((shown for shown in before if shown.version != source), None)
-        if found is None:
-            raise InputError(
-                f"{model}@{row['alias']}: no snapshot shows a version before {source}; name one "
-                "that was in service, or move the alias by hand"
-            )
-        target = found.version
     return Move(
-        ROLLBACK,
-        str(snapshot.about["fleet"]),
-        incident,
-        snapshot.night,
-        model,
-        row["alias"],
-        source,
-        target,
+        kind=ROLLBACK,
+        fleet=str(snapshot.about["fleet"]),
+        incident=incident,
+        night=snapshot.night,
+        model=model,
+        alias=row["alias"],
+        source=row["version"],
+        target=target or _previous(out, snapshot, row),
+        server=snapshot.server,
+        created=row["created"],
     )
 
 
-def snapshot_of_night(out: Out, night: str | None) -> Snapshot:
-    """Return a night's snapshot, the latest by default.
+def _previous(out: Out, snapshot: Snapshot, row: dict[str, Any]) -> str:
+    """The version that was under the alias before the one of a snapshot's row."""
+    model, alias, source = row["registered_model"], row["alias"], row["version"]
+    for shown in earlier(out, snapshot.server, model, alias, snapshot.night):
+        if shown.version != source and shown.created == row["created"]:
+            return shown.version
+    raise InputError(
+        f"{model}@{alias}: no snapshot shows a version before {source}; name one that was in "
+        "service, or move the alias by hand"
+    )
+
+
+def snapshot_of_night(out: Out, night: str | None, server: str | None = None) -> Snapshot:
+    """Return a night's snapshot, the latest by default, of the only server by default.
 
     Raises
     ------
     InputError
-        There is none.
+        There is none, or there are those of several servers.
     """
-    nights = snapshot_nights(out)
+    servers = snapshot_servers(out) if server is None else [server]
+    if len(servers) > 1:
+        names = ", ".join(servers)
+        raise InputError(f"{out}: there are snapshots of {names}; name one of them as server")
+    place = servers[0] if servers else ""
+    nights = snapshot_nights(out, place)
     wanted = night or (nights[-1] if nights else "")
-    found = read_snapshot(out, wanted) if wanted in nights else None
+    found = read_snapshot(out, wanted, place) if wanted in nights else None
     if found is None:
         which = f"of night {night}" if night else "of any night"
+        which += f" at {server}" if server else ""
         raise InputError(f"{out}: no snapshot of the aliases {which}; {AUDIT}")
     return found
 
 
-def earlier(out: Out, model: str, alias: str, before: str) -> Iterator[Shown]:
+def earlier(out: Out, server: str, model: str, alias: str, before: str) -> Iterator[Shown]:
     """Yield what earlier snapshots show under an alias, the latest night first."""
-    for night in reversed(snapshot_nights(out)):
+    for night in reversed(snapshot_nights(out, server)):
         if night >= before:
             continue
-        snapshot = read_snapshot(out, night)
+        snapshot = read_snapshot(out, night, server)
         for row in () if snapshot is None else snapshot.of(model):
             if row["alias"] == alias:
-                yield Shown(night, row["version"], row["verdict"])
+                yield Shown(night, row["version"], row["verdict"], row["created"])
 
 
 def _in_service(snapshot: Snapshot, model: str, alias: str | None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pyarrow as pa
 
@@ -103,21 +104,28 @@ def pin_night(
     with shelf.writing():
         before = None if fresh else shelf.in_force()
         table = merged(new, None if before is None else before.table)
-        about = {
-            "fleet": str(night.summary["fleet"]),
-            "night": night.night,
-            "revision": night.revision,
-            "manifest_sha256": night.manifest_sha256,
-            "onto": None if before is None else before.number,
-            "note": note,
-            **asdict(chosen),
-        }
+        about = _about(night, chosen, before, note)
         numbers = {version.number for version in shelf.versions()}
         version = _same(before, table, note) or shelf.add(table, night.night, about)
         parse_baseline(version.content, "parquet", str(version.place), plan)
         shelf.enforce(version, clock().isoformat(timespec="seconds"))
     carried = table.num_rows - new.num_rows
     return Pinned(version, new.num_rows, carried, version.number not in numbers)
+
+
+def _about(
+    night: NightReader, chosen: Selection, before: Version | None, note: str
+) -> dict[str, Any]:
+    """Where a version comes from."""
+    return {
+        "fleet": str(night.summary["fleet"]),
+        "night": night.night,
+        "revision": night.revision,
+        "manifest_sha256": night.manifest_sha256,
+        "onto": None if before is None else before.number,
+        "note": note,
+        **asdict(chosen),
+    }
 
 
 def put_into_force(out: Out, number: int, *, clock: Callable[[], datetime] = now) -> Pinned:

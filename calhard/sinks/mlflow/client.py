@@ -42,6 +42,8 @@ PAUSES = (0.5, 1.0, 2.0)
 """Seconds before a request is tried again; the last one counts for all later ones."""
 COLLISIONS = 3
 """How often what collides with another publisher is tried again, whatever the settings say."""
+NEVER = -1
+"""Tries after the first one, of what may not be tried again whatever goes wrong."""
 PATIENCE = 60.0
 """Seconds that failures may cost in all; after that nothing is tried again."""
 QUIET = {
@@ -84,6 +86,11 @@ class Server:
         return cast("MlflowClient", _Guarded(self, self._client))
 
     @property
+    def once(self) -> MlflowClient:
+        """The same client that tries nothing again: who asks must look before asking again."""
+        return cast("MlflowClient", _Guarded(self, self._client, again=False))
+
+    @property
     def is_web(self) -> bool:
         """Whether it is a server, not a database."""
         return self.uri.startswith(WEB)
@@ -106,7 +113,7 @@ class Server:
         MlflowFailed
             It failed, as often as was tried; the message names server, failure and remedy.
         """
-        return self._tried(doing, act, 0, self.settings.retries if again else 0)
+        return self._tried(doing, act, 0, self.settings.retries if again else NEVER)
 
     def _tried(self, doing: str, act: Callable[[], Any], tried: int, most: int) -> Any:
         began = time.monotonic()
@@ -119,7 +126,8 @@ class Server:
             fault = fault_of(e, self._secrets)
             pause = PAUSES[min(tried, len(PAUSES) - 1)]
             is_over = self.lost + pause > PATIENCE or self._left() <= pause
-            enough = max(most, COLLISIONS) if fault.code == COLLISION else most
+            is_collision = fault.code == COLLISION and most != NEVER
+            enough = max(most, COLLISIONS) if is_collision else most
             if tried >= enough or is_over or fault.code not in TRANSIENT:
                 raise MlflowFailed(fault.told(self.shown, doing), fault.code) from e
         self.lost += pause
@@ -144,8 +152,8 @@ class Server:
 class _Guarded:
     """A client whose every method is called by `Server.call`."""
 
-    def __init__(self, server: Server, client: Any) -> None:
-        self._server, self._client = server, client
+    def __init__(self, server: Server, client: Any, *, again: bool = True) -> None:
+        self._server, self._client, self._again = server, client, again
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._client, name)
@@ -153,7 +161,7 @@ class _Guarded:
             return method
 
         def guarded(*args: Any, **kwargs: Any) -> Any:
-            return self._server.call(name, lambda: method(*args, **kwargs))
+            return self._server.call(name, lambda: method(*args, **kwargs), again=self._again)
 
         return guarded
 
