@@ -147,7 +147,7 @@ def command(
     night = open_night(out, report.night)
     if as_json or not quiet or report.exit_code:
         show_night(night, as_json=as_json)
-    send_night(out, night, plan.mlflow, mlflow_uri, quiet=quiet)
+    send_night(out, night, plan.mlflow, mlflow_uri, quiet=quiet, config=config)
     return 0 if exit_zero and report.exit_code == 1 else report.exit_code
 
 

@@ -10,12 +10,13 @@ import click
 from calhard.cli import options
 from calhard.cli.failures import inert
 from calhard.cli.output import json_text, reader_may_leave
+from calhard.cli.sending import typed
 from calhard.errors import CalhardError, ConfigError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from calhard.registry.baselines import Shelf, Version
+    from calhard.registry.baselines import Version
     from calhard.registry.baselines.pin import Pinned
 
 SHOWN = 20
@@ -84,7 +85,7 @@ def pin(
       calhard baseline pin nights --window analysis --model fraud-eu --note 'retrained, agreed'
       calhard baseline pin nights --version 2
     """
-    from calhard.registry.baselines import Shelf, pin_night
+    from calhard.registry.baselines import pin_night
     from calhard.registry.baselines.pin import pinnable, plan_of, put_into_force
     from calhard.registry.baselines.values import Selection
     from calhard.store import open_night
@@ -100,7 +101,7 @@ def pin(
         chosen = Selection(window, asked, models or ("*",), classes or ("*",))
         done = pin_night(out, found, chosen, fresh=fresh, note=note)
     click.echo(inert(_told(done)))
-    _send(done, settings, mlflow_uri, Shelf.of(out))
+    _send(done, settings, mlflow_uri, out, config)
     return 0
 
 
@@ -115,7 +116,9 @@ def _told(done: Pinned) -> str:
     )
 
 
-def _send(done: Pinned, settings: Any, uri: str | None, shelf: Shelf) -> None:
+def _send(
+    done: Pinned, settings: Any, uri: str | None, out: Path | str, config: Path | None
+) -> None:
     """Send a baseline to MLflow, if a server is named; what goes wrong is one line on stderr."""
     if not (uri or settings.uri):
         return
@@ -125,7 +128,8 @@ def _send(done: Pinned, settings: Any, uri: str | None, shelf: Shelf) -> None:
     try:
         run_id = send_baseline(connect(settings, uri=uri), done.version, in_force=True)
     except CalhardError as e:
-        again = f"calhard baseline pin {shelf.out} --version {done.version.number}"
+        number = str(done.version.number)
+        again = typed("baseline", "pin", str(out), "--version", number, uri=uri, config=config)
         line = f"the baseline is pinned, but not in MLflow: {e}; send it later: {again}"
         click.echo(f"calhard: {inert(line)}", err=True)
         return

@@ -53,30 +53,31 @@ def command(
       4  nothing could be sent
     """
     from calhard.sinks.mlflow.client import connect
-    from calhard.store import open_night
+    from calhard.store import list_nights, open_night
 
     if pending and night is not None:
         raise ConfigError("--pending sends all nights that wait; leave --night out, or --pending")
     plan = options.load_plan(config, None)
-    latest = open_night(out, night)  # before the server is asked: is there any?
-    server = connect(plan.mlflow, uri=mlflow_uri)
-    if pending:
-        return _all(out, server)
-    _one(out, latest, server)
+    if pending and list_nights(out):
+        return _all(out, connect(plan.mlflow, uri=mlflow_uri))
+    chosen = open_night(out, night)  # before the server is asked: is there any?
+    _one(out, chosen, connect(plan.mlflow, uri=mlflow_uri))
     return 0
 
 
 def _all(out: Path | str, server: Server) -> int:
-    from calhard.sinks.mlflow.receipt import unsent
+    """Send what waits; a night that cannot be sent, or read, keeps no other one waiting."""
+    from calhard.store import list_nights
 
     sent = left = 0
-    for night in unsent(out, server.shown, server.settings):
+    for name in list_nights(out):
         try:
-            _one(out, night, server)
-            sent += 1
-        except CalhardError as e:
+            sent += _is_sent(out, name, server)
+        except Exception as e:  # noqa: BLE001  # whatever is the matter with this one
             left += 1
-            click.echo(f"calhard: night {night.night}: {inert(str(e))}", err=True)
+            ours = isinstance(e, CalhardError)
+            told = str(e) if ours else f"an error of calhard itself, {type(e).__name__}: {e}"
+            click.echo(f"calhard: night {name}: {inert(told)}", err=True)
             if server.is_lost:
                 break
     if left or server.is_lost:
@@ -84,6 +85,16 @@ def _all(out: Path | str, server: Server) -> int:
     if not sent:
         click.echo(f"no night waits for {server.shown}")
     return 0
+
+
+def _is_sent(out: Path | str, name: str, server: Server) -> bool:
+    """Send a night if it waits; whether it did."""
+    from calhard.sinks.mlflow.receipt import waiting
+
+    night = waiting(out, name, server.shown, server.settings)
+    if night is not None:
+        _one(out, night, server)
+    return night is not None
 
 
 def _one(out: Path | str, night: NightReader, server: Server) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +11,8 @@ from calhard.cli.failures import inert
 from calhard.errors import CalhardError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from calhard.plan.publishing import Mlflow
     from calhard.sinks.mlflow.deliver import Delivered
     from calhard.store import NightReader, Out
@@ -35,18 +38,28 @@ def check_server(settings: Mlflow, uri: str | None) -> None:
 
 
 def send_night(
-    out: Out, night: NightReader, settings: Mlflow, uri: str | None, *, quiet: bool
+    out: Out,
+    night: NightReader,
+    settings: Mlflow,
+    uri: str | None,
+    *,
+    quiet: bool,
+    config: Path | None = None,
 ) -> Delivered | None:
-    """Send a published night, if a server is named; what goes wrong is one line on stderr."""
+    """Send a published night, if a server is named; what goes wrong is one line on stderr.
+
+    ``config`` is the file that the settings are from: the command that sends it later needs it.
+    """
     if not (uri or settings.uri):
         return None
     try:
         delivered = _sent(out, night, settings, uri)
     except CalhardError as e:
-        _warn(out, night, uri, str(e))
+        _warn(out, night, uri, config, str(e))
         return None
     except Exception as e:  # noqa: BLE001  # the night is published: nothing here may change its code
-        _warn(out, night, uri, f"an error of calhard itself, {type(e).__name__}: {e}")
+        told_as = f"an error of calhard itself, {type(e).__name__}: {e}"
+        _warn(out, night, uri, config, told_as)
         return None
     for line in delivered.told:
         click.echo(f"calhard: {inert(line)}", err=True)
@@ -80,9 +93,19 @@ def _sent(out: Out, night: NightReader, settings: Mlflow, uri: str | None) -> De
     return deliver(out, night, connect(settings, uri=uri, seconds=LONGEST_SECONDS))
 
 
-def _warn(out: Out, night: NightReader, uri: str | None, why: str) -> None:
-    from calhard.sinks.mlflow.address import shown
-
-    again = f"calhard publish {out} --pending" + (f" --mlflow-uri {shown(uri)}" if uri else "")
+def _warn(out: Out, night: NightReader, uri: str | None, config: Path | None, why: str) -> None:
+    again = typed("publish", str(out), "--pending", uri=uri, config=config)
     line = f"night {night.night} is published, but not in MLflow: {why}; send it later: {again}"
     click.echo(f"calhard: {inert(line)}", err=True)
+
+
+def typed(*words: str, uri: str | None, config: Path | None) -> str:
+    """Return a command of calhard for a shell, which names the server as this one was told it.
+
+    A log-in in an address is left out: MLflow's own variables, or the configuration, give it.
+    """
+    from calhard.sinks.mlflow.address import shown
+
+    named = ["--mlflow-uri", shown(uri)] if uri else []
+    options = ["--config", str(config)] if config else []
+    return shlex.join(["calhard", *words, *named, *options])

@@ -16,6 +16,7 @@ from calhard.sinks.mlflow.label import COMPLETE, STATE, Label
 from calhard.sinks.mlflow.limits import fitted
 from calhard.sinks.mlflow.run import GONE, Runs
 from calhard.sinks.mlflow.write import (
+    NOWHERE,
     check_place,
     read_back,
     write_artifacts,
@@ -85,6 +86,8 @@ class Publisher:
             try:
                 self._write(run)
             except MlflowFailed as e:
+                if e.code == NOWHERE:
+                    self.runs.discard(run)  # nobody can go on with it
                 if e.code in GONE and self.runs.is_gone(run.info.run_id):
                     continue  # by one that is done, or that goes on with another run
                 raise

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from calhard.plan.publishing import Mlflow
 from calhard.registry.kept import get, put
 from calhard.sinks.mlflow.experiment import name_of, slug
-from calhard.store import NightReader, Out, list_nights, place_of, published
+from calhard.store import NightReader, Out, place_of, published
 from calhard.store.place import Place
 
 FOLDER = ".mlflow"
@@ -61,15 +60,19 @@ def receipt_of(out: Out, night: NightReader, server: str, experiment: str) -> Re
     return receipt if receipt is not None and receipt.covers(night) else None
 
 
-def unsent(out: Out, server: str, settings: Mlflow) -> Iterator[NightReader]:
-    """Yield the nights without a receipt of a server, oldest first."""
-    for name in list_nights(out):
-        night = published(out, name)
-        if night is None:  # dropped meanwhile
-            continue
-        experiment = name_of(settings, str(night.summary["fleet"]))
-        if receipt_of(out, night, server, experiment) is None:
-            yield night
+def waiting(out: Out, name: str, server: str, settings: Mlflow) -> NightReader | None:
+    """Return a night that a server has no receipt of; None of one that was sent, or is gone.
+
+    Raises
+    ------
+    InputError
+        The night is damaged.
+    """
+    night = published(out, name)
+    if night is None:  # dropped meanwhile
+        return None
+    experiment = name_of(settings, str(night.summary["fleet"]))
+    return night if receipt_of(out, night, server, experiment) is None else None
 
 
 def _place(out: Out, night: str, server: str, experiment: str) -> Place:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from calhard.sinks.mlflow.client import Server
+from calhard.sinks.mlflow.errors import MlflowFailed
 from calhard.sinks.mlflow.label import ABANDONED, BEGAN, COMPLETE, KEY, REVISION, STATE, WRITING
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ STALE = timedelta(days=1)
 MOST = 20
 """Runs that one sweep looks at; the next one goes on."""
 WHY = "calhard.abandoned"
+_KEY = re.compile("[0-9a-f]{64}")
 
 
 def sweep(server: Server, experiment: str, now: datetime | None = None) -> list[str]:
@@ -29,17 +32,29 @@ def sweep(server: Server, experiment: str, now: datetime | None = None) -> list[
     )
     moment = now or datetime.now(UTC)
     stale = [run for run in found if _is_stale(run, moment)]
-    for run in stale:
-        _end(server, experiment, run)
-    return [run.info.run_id for run in stale]
+    return [run.info.run_id for run in stale if _is_ended(server, experiment, run)]
 
 
 def _is_stale(run: Run, now: datetime) -> bool:
+    """Whether it is a run of ours, as far as its tags are what we write, and old."""
+    tags = run.data.tags
+    if not (_KEY.fullmatch(tags.get(KEY, "")) and tags.get(REVISION, "").isdecimal()):
+        return False
     try:
-        began = datetime.fromisoformat(run.data.tags.get(BEGAN, ""))
-        return now - began > STALE
+        return now - datetime.fromisoformat(tags.get(BEGAN, "")) > STALE
     except (ValueError, TypeError):  # not written by us
         return False
+
+
+def _is_ended(server: Server, experiment: str, run: Run) -> bool:
+    """Whether a run is ended now; one that may not be is left, and keeps no other one waiting."""
+    try:
+        _end(server, experiment, run)
+    except MlflowFailed:
+        if server.is_lost:
+            raise
+        return False
+    return True
 
 
 def _end(server: Server, experiment: str, run: Run) -> None:
