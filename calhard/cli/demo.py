@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -67,6 +68,9 @@ def _browsed(out: Path, night: NightReader, mlflow_uri: str | None) -> Iterator[
     if not _is_there("mlflow"):
         yield f"{MLFLOW}not installed; pip install 'calhard[mlflow]' shows the night there, too"
         return
+    if mlflow_uri is None and "?" in str(out.absolute()):
+        yield f'{MLFLOW}not there; a folder with "?" in its name cannot hold its database'
+        return
     uri = mlflow_uri or f"sqlite:///{out.absolute() / 'mlflow.db'}"
     delivered = send_night(out, night, Mlflow(), uri, quiet=True)
     if delivered is None:
@@ -74,7 +78,7 @@ def _browsed(out: Path, night: NightReader, mlflow_uri: str | None) -> Iterator[
     if mlflow_uri is not None:
         yield f"{MLFLOW}{place(delivered)}"
         return
-    yield f"{MLFLOW}{command_of('mlflow')} server --backend-store-uri {uri} --port {PORT}"
+    yield f"{MLFLOW}{command_of('mlflow')} server --backend-store-uri {quote(uri)} --port {PORT}"
     yield f"              then open {delivered.nights_link(f'http://127.0.0.1:{PORT}')}"
 
 

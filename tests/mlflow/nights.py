@@ -32,6 +32,12 @@ def audited(out, fleet, seed=0, **more):
     return open_night(out, report.night)
 
 
+def audited_by(plan, out):
+    """Audit a night by a plan; return what it says in MLflow."""
+    report = run_audit(history(), plan, out=out, engine=LocalEngine(1))
+    return night_content(out, open_night(out, report.night), plan.mlflow, plan.fleet)
+
+
 @cache
 def shared(seed=0):
     """A folder with a night, and the night, made once; not to be written to."""

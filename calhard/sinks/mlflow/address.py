@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from urllib.parse import unquote, urlsplit, urlunsplit
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from calhard.errors import ConfigError
 from calhard.plan.publishing import Mlflow
@@ -35,7 +36,9 @@ def address_of(settings: Mlflow, uri: str | None) -> tuple[str, Identity]:
     if not given:
         raise ConfigError("no MLflow server is named; give --mlflow-uri, or [mlflow] uri")
     check_address(given)
-    address, inside = taken_apart(given) if given.startswith(WEB) else (given, NOBODY)
+    if not given.startswith(WEB):
+        return _absolute(given), NOBODY
+    address, inside = taken_apart(given)
     return address.rstrip("/"), inside
 
 
@@ -58,6 +61,7 @@ def check_address(uri: str) -> None:
     """
     scheme = uri.partition(":")[0].partition("+")[0]
     if "://" in uri and scheme in (*WEB, *DATABASES):
+        _check_host(uri, scheme)
         return
     example = "write http://HOST:PORT, https://HOST or sqlite:////ABSOLUTE/PATH/mlflow.db"
     if "://" not in uri or scheme == "file":
@@ -67,9 +71,74 @@ def check_address(uri: str) -> None:
     raise ConfigError(f"{shown(uri)}: is no address of an MLflow server; {example}")
 
 
+def _check_host(uri: str, scheme: str) -> None:
+    """Refuse an address in which no host can be found, or another one than is meant.
+
+    Raises
+    ------
+    ConfigError
+        It has brackets or a port that are none, no host, or a log-in that ends it too early.
+    """
+    try:
+        parts = urlsplit(uri)
+        is_whole = bool(parts.hostname or scheme not in WEB) and (parts.port or 1) > 0
+    except ValueError as e:
+        raise ConfigError(
+            f"{shown(uri)}: is no address of an MLflow server ({_reason(e)}); "
+            "write http://HOST:PORT or https://HOST"
+        ) from e
+    if not is_whole:
+        raise ConfigError(f"{shown(uri)}: names no host; write http://HOST:PORT or https://HOST")
+    if scheme in WEB and "@" in uri[len(scheme) :].replace(parts.netloc, "", 1):
+        raise ConfigError(
+            f"{shown(uri)}: a log-in with /, ? or # in it; write them %2F, %3F and %23, or give "
+            "[mlflow] username and password"
+        )
+
+
+def _reason(error: ValueError) -> str:
+    """What is wrong with an address, without the part that may be a password."""
+    return "brackets" if "IPv6" in str(error) else "its port is no number"
+
+
+def _absolute(uri: str) -> str:
+    """Return a database's address that means the same from every folder.
+
+    Raises
+    ------
+    ConfigError
+        The folder's name cannot stand in an address.
+    """
+    scheme, _, rest = uri.partition(":///")
+    path, mark, options = rest.partition("?")
+    is_file = scheme.partition("+")[0] == "sqlite" and path and not path.startswith((":", "file:"))
+    if not is_file or Path(path).is_absolute():
+        return uri
+    absolute = str(Path(path).absolute())
+    if "?" in absolute:
+        raise ConfigError(f'{shown(uri)}: lies in a folder with "?" in its name; choose another')
+    return f"{scheme}:///{absolute}{mark}{options}"
+
+
 def shown(uri: str) -> str:
-    """Return an address without the credentials that may stand in it."""
-    parts = urlsplit(uri)
-    if not parts.scheme or "@" not in parts.netloc:
-        return uri.partition("?")[0]
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    """Return an address without the credentials that may stand in it.
+
+    All before the last ``@`` is left out: a password may hold what ends one in an address.
+    """
+    scheme, mark, rest = uri.partition("://")
+    if mark and not scheme.startswith("sqlite"):
+        rest = rest.rpartition("@")[2].partition("#")[0]
+    return f"{scheme}{mark}{rest.partition('?')[0]}" if mark else uri.partition("?")[0]
+
+
+def secrets_of(uri: str) -> tuple[str, ...]:
+    """Return what stands in a database's address that no message may show."""
+    scheme, _, rest = uri.partition("://")
+    if scheme.startswith("sqlite"):
+        log_in, after = "", rest
+    else:
+        log_in, _, after = rest.rpartition("@")
+    password = log_in.partition(":")[2]
+    options = [value for _, value in parse_qsl(after.partition("?")[2])]
+    found = (password, unquote(password), *options)
+    return tuple(dict.fromkeys(text for text in found if len(text) > 1))

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import os
 import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
 
 from calhard.errors import CalhardError, ConfigError
 from calhard.plan.publishing import Mlflow
-from calhard.sinks.mlflow.address import WEB, address_of, shown
+from calhard.sinks.mlflow.address import WEB, address_of, secrets_of, shown
 from calhard.sinks.mlflow.bounded import within
 from calhard.sinks.mlflow.errors import (
     COLLISION,
@@ -32,6 +29,7 @@ from calhard.sinks.mlflow.identity import (
     secret_variables,
     take_over,
 )
+from calhard.sinks.mlflow.surroundings import imported, surrounded
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -46,15 +44,8 @@ NEVER = -1
 """Tries after the first one, of what may not be tried again whatever goes wrong."""
 PATIENCE = 60.0
 """Seconds that failures may cost in all; after that nothing is tried again."""
-QUIET = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # `Server` tries again, within bounds of its own
-    "GIT_PYTHON_REFRESH": "quiet",
-}
-CHATTY = ("mlflow", "alembic", "urllib3.connectionpool")
-"""Loggers that tell what is no news, or what an error tells again."""
+WHOLE = 4.0
+"""A whole answer may take so many time-outs: one that comes by the letter never is silent."""
 
 
 @dataclass(slots=True)
@@ -91,6 +82,11 @@ class Server:
         return cast("MlflowClient", _Guarded(self, self._client, again=False))
 
     @property
+    def bare(self) -> MlflowClient:
+        """MLflow's client without bounds: for what `call` is given."""
+        return cast("MlflowClient", self._client)
+
+    @property
     def is_web(self) -> bool:
         """Whether it is a server, not a database."""
         return self.uri.startswith(WEB)
@@ -100,25 +96,29 @@ class Server:
         """Whether failures have cost so much that nothing is tried again."""
         return self.lost + PAUSES[0] > PATIENCE
 
-    def call(self, doing: str, act: Callable[[], Any], *, again: bool = True) -> Any:
-        """Return what a request gives.
+    def call(
+        self, doing: str, act: Callable[[], Any], *, again: bool = True, more: float = 0.0
+    ) -> Any:
+        """Return what a request gives, within `longest` seconds whatever the server does.
 
         Parameters
         ----------
         doing : what a message calls it, such as ``search_runs``
         again : whether it may be tried again
+        more : seconds that it may take longer, as an upload does
 
         Raises
         ------
         MlflowFailed
             It failed, as often as was tried; the message names server, failure and remedy.
         """
-        return self._tried(doing, act, 0, self.settings.retries if again else NEVER)
+        most = self.settings.retries if again else NEVER
+        return self._tried(doing, lambda: self._bounded(act, more), 0, most)
 
     def _tried(self, doing: str, act: Callable[[], Any], tried: int, most: int) -> Any:
         began = time.monotonic()
         try:
-            return self._bounded(act)
+            return act()
         except CalhardError:
             raise
         except Exception as e:  # whatever a client meets that strangers answer
@@ -137,12 +137,23 @@ class Server:
     @property
     def _secrets(self) -> tuple[str, ...]:
         """What no message may show."""
-        own = urlsplit(self.uri).password  # a database's
-        return (*self.identity.secrets, *secret_variables(), *([own] if own else []))
+        return (*self.identity.secrets, *secret_variables(), *secrets_of(self.uri))
 
-    def _bounded(self, act: Callable[[], Any]) -> Any:
-        with asking(self.identity, self.uri):
-            return act() if self.until is None else within(self._left(), act)
+    def _bounded(self, act: Callable[[], Any], more: float) -> Any:
+        silence = self.settings.timeout_seconds + more
+        with asking(self.identity, self.uri), surrounded(silence):
+            return within(min(self.longest + more, self._left()), act)
+
+    @property
+    def longest(self) -> float:
+        """Seconds within which a request is answered in full or given up.
+
+        It is `WHOLE` time-outs, or what is left of `PATIENCE`, but one time-out at least. A
+        database, which knows no time-out and is sometimes brought up to date first, has `PATIENCE`.
+        """
+        silence = self.settings.timeout_seconds
+        whole = WHOLE * silence if self.is_web else PATIENCE
+        return max(silence, min(whole, PATIENCE - self.lost))
 
     def _left(self) -> float:
         """Seconds that may still be waited."""
@@ -175,13 +186,12 @@ def connect(
 ) -> Server:
     """Return a server that answers and is new enough.
 
-    Time-outs are variables of the process (MLflow knows no others), and set for it.
-
     Parameters
     ----------
     uri : wins over the settings'
     identity : who asks, if not whom the settings name
-    seconds : the longest that all calls together may take; no bound by default
+    seconds : the longest that all calls together may take; by default each of them has the bound
+        of its own alone, `Server.longest`
 
     Raises
     ------
@@ -191,7 +201,6 @@ def connect(
         Nothing answers there, what answers is no MLflow, or one that is too old.
     """
     address, inside = address_of(settings, uri)
-    _quiet(settings.timeout_seconds)
     check_mlflow()
     take_over()
     who = identity or Identity.of(settings.username, settings.password, settings.token)
@@ -214,7 +223,8 @@ def check_mlflow() -> None:
     from importlib.metadata import PackageNotFoundError, version
 
     try:
-        import mlflow.tracking  # noqa: F401
+        with imported():
+            import mlflow.tracking  # noqa: F401
 
         here = version("mlflow")
     except (ImportError, PackageNotFoundError) as e:
@@ -228,15 +238,6 @@ def numbers(version: str) -> tuple[int, ...]:
     """Return the numbers that a version begins with: (3, 17, 2) of 3.17.2rc0."""
     found = re.match(r"\d+(?:\.\d+)*", version)
     return tuple(int(part) for part in found[0].split(".")) if found else ()
-
-
-def _quiet(timeout_seconds: float) -> None:
-    """Keep MLflow from talking, from telling others, and from waiting for long."""
-    os.environ.update(QUIET)
-    os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(math.ceil(timeout_seconds))
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "CRITICAL")  # read when it is imported
-    for name in CHATTY:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _version(server: Server) -> str:

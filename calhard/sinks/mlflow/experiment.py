@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from calhard.plan.publishing import Mlflow
 from calhard.sinks.mlflow.client import Server
-from calhard.sinks.mlflow.errors import EXISTS, MlflowFailed
+from calhard.sinks.mlflow.errors import EXISTS, PLACE, MlflowFailed
 from calhard.sinks.mlflow.limits import experiment_name
 
 if TYPE_CHECKING:
@@ -56,10 +56,17 @@ def _alive(server: Server, found: Experiment) -> str:
 
 def _artifacts(server: Server, name: str) -> str | None:
     """Where artifacts go: a server knows; beside a file of sqlite they stand beside it."""
-    parts = urlsplit(server.uri)
-    if server.is_web or not parts.scheme.startswith("sqlite"):
+    if server.is_web:
         return None
-    database = Path(parts.path[1:])  # sqlite:///relative, sqlite:////absolute
+    scheme, _, rest = server.uri.partition("://")
+    if not scheme.startswith("sqlite"):
+        raise MlflowFailed(
+            f"MLflow at {server.shown}: there is no experiment {name!r}, and a database does not "
+            f"tell where its artifacts belong; send to a server, or create it with a place: mlflow "
+            f"experiments create -n {shlex.quote(name)} --artifact-location PLACE",
+            PLACE,
+        )
+    database = Path(rest.partition("?")[0][1:])  # sqlite:////absolute
     return (database.absolute().parent / "mlartifacts" / slug(name)).as_uri()
 
 

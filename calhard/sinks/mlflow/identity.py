@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +17,7 @@ from urllib.parse import urlsplit
 
 from calhard.errors import ConfigError
 from calhard.plan.secret import Secret
-
-NAME = "calhard"
-VARIABLE = "MLFLOW_TRACKING_AUTH"
-"""Names the provider of credentials that MLflow's client asks."""
+from calhard.sinks.mlflow.surroundings import NAME, provider_before
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -73,11 +70,28 @@ def asking(identity: Identity, uri: str) -> Iterator[None]:
 
     Another one that the server names, for artifacts, is asked without credentials.
     """
-    mark = _ASKING.set((identity, urlsplit(uri).netloc))
+    mark = _ASKING.set((identity, place_of(uri)))
     try:
         yield
     finally:
         _ASKING.reset(mark)
+
+
+def place_of(uri: str) -> str:
+    """Return host and port of a server as one writes them who writes all the same way.
+
+    Capitals count for nothing, a name in letters beyond ASCII is its name in the DNS, and where no
+    port is given it is the scheme's.
+    """
+    parts = urlsplit(uri)
+    host = (parts.hostname or "").rstrip(".")
+    if not host.isascii():
+        from idna import IDNAError, encode
+
+        with suppress(IDNAError):
+            host = encode(host, uts46=True).decode()
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return f"{host}:{port}" if host else ""
 
 
 def revealed(text: str | Secret | None) -> str | None:
@@ -101,13 +115,11 @@ def secret_variables() -> tuple[str, ...]:
 
 
 def take_over() -> None:
-    """Have MLflow's client ask `asking` for credentials, once in a process."""
+    """Have MLflow's client ask `asking` for credentials, where `surrounded` names calhard to it."""
     from mlflow.tracking.request_auth.registry import _request_auth_provider_registry, fetch_auth
 
     if any(known.get_name() == NAME for known in _request_auth_provider_registry):
-        os.environ.setdefault(VARIABLE, NAME)
         return
-    before = os.environ.get(VARIABLE)
 
     class Provider:
         """What MLflow asks, by its name."""
@@ -116,13 +128,13 @@ def take_over() -> None:
             return NAME
 
         def get_auth(self) -> Callable[[Any], Any]:
+            before = provider_before()
             if before and not _ASKING.get()[0].is_named:
                 theirs: Callable[[Any], Any] = fetch_auth(before)  # type: ignore[no-untyped-call]  # as MLflow has it
                 return theirs
             return signed
 
     _request_auth_provider_registry.register(Provider)  # type: ignore[no-untyped-call]  # as MLflow has it
-    os.environ[VARIABLE] = NAME
 
 
 def signed(request: Any) -> Any:
@@ -131,7 +143,7 @@ def signed(request: Any) -> Any:
     from requests.utils import get_netrc_auth
 
     who, host = _ASKING.get()
-    if host and urlsplit(request.url).netloc != host:
+    if host and place_of(request.url) != host:
         request.headers.pop("Authorization", None)
         return request
     if who.username is not None and who.password is not None:
