@@ -249,6 +249,20 @@ def test_thousands_of_models_cost_few_requests(connected, name, tmp_path):
     assert server.asked <= 8
 
 
+def test_by_default_many_verdicts_at_once_leave_a_night_within_its_requests(
+    settings, server, name, tmp_path
+):
+    there = connect(settings.model_copy(update={"uri": f"sqlite:///{server.folder}/mlflow.db"}))
+    for i in range(35):
+        register(there.client, f"{name}-{i}", 1, champion=1)
+    counting = Counting(
+        there.uri, there.shown, there.settings, there.identity, _client=there._client
+    )
+    recorded(tmp_path, 0, counting, **{f"{name}-{i}": "HEALTHY" for i in range(35)})
+    assert 60 <= counting.asked <= 60 + 8
+    assert len([i for i in range(35) if tags(there.client, f"{name}-{i}", 1)]) == 30
+
+
 def test_a_night_that_is_delivered_holds_the_snapshot_and_its_run_is_named_by_the_verdict(
     connected, name, tmp_path
 ):
