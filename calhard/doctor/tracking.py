@@ -6,8 +6,11 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from calhard.doctor.finding import Finding, note, ok, wrong
 from calhard.doctor.packages import installed
@@ -26,12 +29,18 @@ SKEW_SECONDS = 60.0
 """Servers tell their time in whole seconds."""
 SECONDS = 60.0
 """Longest that a server is waited for."""
+FOLDERS = ("", "file")
+_WAYS = {
+    "mlflow-artifacts": "go through the server",
+    **dict.fromkeys(FOLDERS, "go to a folder beside the database"),
+}
 
 
 def tracking(plan: AuditPlan, uri: str | None) -> Iterator[Finding]:
     """Examine the MLflow server that is named, if any.
 
-    Nothing is written there: whether an account may write shows when a night is sent.
+    A file of one letter is written among the artifacts of the fleet's experiment, if that is there,
+    and deleted again. No run is written: whether the account may shows when a night is sent.
 
     Raises
     ------
@@ -68,9 +77,10 @@ def _server(plan: AuditPlan, uri: str | None) -> Iterator[Finding]:
     yield _experiment(name_of(plan.mlflow, plan.fleet), found)
     with suppress(MlflowFailed):  # another account's
         place = found or server.client.get_experiment("0")
-        yield _artifacts(server, urlsplit(str(place.artifact_location)).scheme)
+        yield _artifacts(server, str(place.artifact_location), is_own=found is not None)
     if server.is_web:
         yield _clock(server.call("", lambda: _date(server.uri)), time.time())
+    yield from _registry(plan, uri)
 
 
 def _experiment(name: str, found: Experiment | None) -> Finding:
@@ -82,16 +92,62 @@ def _experiment(name: str, found: Experiment | None) -> Finding:
     return wrong("experiment", f"{name} is in the trash", mends)
 
 
-def _artifacts(server: Server, scheme: str) -> Finding:
-    if scheme == "mlflow-artifacts":
-        return ok("artifacts", "go through the server")
-    if scheme in {"", "file"}:
-        if not server.is_web:
-            return ok("artifacts", "go to a folder beside the database")
+def _artifacts(server: Server, location: str, *, is_own: bool) -> Finding:
+    """Where artifacts go; whether they arrive is tried in the fleet's own experiment alone."""
+    parts = urlsplit(location)
+    way = _WAYS.get(parts.scheme, f"go to {parts.scheme}:// from here, not through the server")
+    if parts.scheme in FOLDERS and server.is_web:
         told = "go to a folder, which must be the same here and on the server"
         return note("artifacts", told, "start the server with --serve-artifacts")
-    told = f"go to {scheme}:// from here, not through the server"
-    return note("artifacts", told, "credentials for that store are needed, and its package")
+    if not is_own:
+        return ok("artifacts", f"{way}; that is tried once the experiment is there")
+    try:
+        is_clean = _try_artifact(server, location)
+    except MlflowFailed as e:
+        told, _, remedy = str(e).rpartition("; ")
+        return wrong("artifacts", told or str(e), remedy if told else "look at the store")
+    if not is_clean:
+        return note("artifacts", f"{way}, are taken, and none is deleted: one letter is left there")
+    return ok("artifacts", f"{way}, are taken and deleted")
+
+
+def _try_artifact(server: Server, location: str) -> bool:
+    """Write a letter beside the runs' artifacts and delete it; whether that is gone again."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    with TemporaryDirectory(prefix="calhard-doctor-") as name:
+        letter = Path(name) / f"calhard-doctor-{uuid4().hex}.txt"
+        letter.write_text("a")
+
+        def repository() -> Any:
+            return get_artifact_repository(location, tracking_uri=server.uri)
+
+        server.call("log_artifact", lambda: repository().log_artifact(str(letter)))
+        try:
+            server.call("delete_artifacts", lambda: repository().delete_artifacts(letter.name))
+        except MlflowFailed:
+            return False
+    return True
+
+
+def _registry(plan: AuditPlan, uri: str | None) -> Iterator[Finding]:
+    """The account that moves aliases, where it is one of its own."""
+    from calhard.sinks.mlflow.client import connect
+    from calhard.sinks.mlflow.identity import Identity
+
+    named = plan.mlflow.registry
+    who = Identity.of(named.username, named.password, named.token)
+    if not who.is_named:
+        return
+    try:
+        connect(
+            plan.mlflow, uri=uri, identity=who, seconds=SECONDS
+        ).client.search_registered_models(max_results=1)
+    except MlflowFailed as e:
+        yield wrong("registry", str(e), "set [calibration.hardening.mlflow.registry] username")
+        return
+    told = "the account of [mlflow.registry] may read; whether it may move an alias is not tried"
+    yield ok("registry", told)
 
 
 def _date(uri: str) -> str | None:

@@ -214,6 +214,8 @@ def test_a_night_of_five_thousand_findings_of_a_million_series_opens_in_five_sec
     told = made.about("million", verdict="unhealthy", **counted)
     night = made.publish(tmp_path, made.found(many), told, evidence=made.evidence(20_000))
     assert night.verify() == []
+    rows = {file["name"]: file.get("rows") for file in night.manifest["files"]}
+    assert rows["evidence.parquet"] == series
     done = deliver(tmp_path, night, connect(settings))
     seen = Seen(page, done.nights_link(server.uri), done.link(server.uri))
     parts = {

@@ -69,3 +69,34 @@ def test_a_clock_that_is_off_is_wrong(server):
         found = examined(uri)["server clock"]
     assert str(found.state) == "wrong"
     assert found.told.endswith("s behind this machine's")
+
+
+def test_artifacts_are_tried_where_the_experiment_is_there_and_nothing_is_left(server, settings):
+    there = connect(settings)
+    number = experiment_of(there, "calhard/tried")
+    with gate(server.uri) as (uri, counter):
+        found = examined(uri, "tried")["artifacts"]
+        assert (str(found.state), found.told) == (
+            "ok",
+            "go through the server, are taken and deleted",
+        )
+        assert counter.count("DELETE ") == 1
+        counter.fault("PUT ", answer(404, "not served"), times=99)
+        assert str(examined(uri, "tried")["artifacts"].state) == "wrong"
+    assert not list((server.folder / "artifacts" / number).glob("*"))
+
+
+def test_the_account_that_moves_aliases_is_asked_for_if_it_is_another_one(server):
+    registry = {"username": "mover", "password": "pw"}
+    plan = AuditPlan(fleet="doctor")
+    settings = plan.mlflow.model_copy(
+        update={"registry": plan.mlflow.registry.model_copy(update=registry)}
+    )
+    plan = plan.model_copy(update={"mlflow": settings})
+    with gate(server.uri) as (uri, counter):
+        counter.fault("registered-models/search", answer(401, "no"), times=99)
+        found = {each.name: each for each in tracking(plan, uri)}
+        assert str(found["registry"].state) == "wrong"
+        counter.open()
+        found = {each.name: each for each in tracking(plan, uri)}
+        assert str(found["registry"].state) == "ok"
