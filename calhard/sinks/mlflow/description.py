@@ -45,9 +45,9 @@ def description(nights: Sequence[ToldNight], incidents: Sequence[Row]) -> str:
     parts = [
         f"**{escaped(summary['verdict'].upper())}** {_scope(summary)}",
         escaped(summary["sentence"], 1_000),
+        "\n".join(_incidents(incidents, summary["counts"]["incidents"])),
         "\n".join(f"- {escaped(reason, 400)}" for reason in reasons(summary)),
         _counts(nights),
-        "\n".join(_incidents(incidents, summary["counts"]["incidents"])),
         "\n".join(_further(nights[-1].night, incidents)),
     ]
     return cut("\n\n".join(part for part in parts if part), LONGEST_TAG)
@@ -82,7 +82,7 @@ def _told(night: ToldNight) -> dict[str, str]:
 def _incidents(rows: Sequence[Row], total: int) -> Iterator[str]:
     if not total:
         return
-    yield f"<br>**Incidents** ({total:,}{f', the first {len(rows)}' if total > len(rows) else ''})"
+    yield f"**Incidents** ({total:,}{f', the first {len(rows)}' if total > len(rows) else ''})"
     yield ""
     for row in rows:
         since = "not dated" if row["onset"] is None else f"since {instant(row['onset'])}"

@@ -18,12 +18,14 @@ CREATED_MS = 1_767_225_600_000
 """When the view says that it was made: the same for ever, so that it is written once."""
 COLUMNS = (
     "tags.`calhard.verdict`",
+    "metrics.`audit/incidents_critical`",
+    "metrics.`audit/incidents_severe`",
     "metrics.`audit/incidents`",
+    "metrics.`fleet/slo_compliance`",
     "metrics.`audit/regressions`",
     "metrics.`audit/violations`",
-    "metrics.`audit/early_warnings`",
-    "metrics.`fleet/slo_compliance`",
     "metrics.`fleet/coverage`",
+    "metrics.`audit/early_warnings`",
     "metrics.`fleet/models`",
     "attributes.`Dataset`",
 )
