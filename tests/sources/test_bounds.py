@@ -1,9 +1,15 @@
-"""What is asked for and held is bounded by answers, not by how much a server has."""
+"""What is asked for, held and waited for is bounded, whatever a server gives."""
+
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pyarrow as pa
 import pytest
 
-from calhard.sources import snapshot
+from calhard.errors import InputError
+from calhard.plan import AuditPlan
+from calhard.sources import fetched, snapshot
 from calhard.sources import taken as holding
 from calhard.sources.pages import Pages, Refused
 from calhard.sources.parts import parts_of
@@ -70,3 +76,39 @@ def test_rows_are_spooled_piece_by_piece_not_all_at_once(wide, monkeypatch):
     table = wide.table()
     assert isinstance(table, pa.Table)
     assert max(sizes) * 10 < sum(sizes)
+
+
+@contextmanager
+def dripping():
+    """Serve the version, letter by letter, until told to stop."""
+    stop = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", "100000")
+            self.end_headers()
+            try:
+                while not stop.wait(0.05):
+                    self.wfile.write(b"3")
+            except OSError:
+                pass
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as served:
+        threading.Thread(target=served.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{served.server_port}"
+        finally:
+            stop.set()
+            served.shutdown()
+
+
+def test_a_server_that_drips_is_given_up():
+    with dripping() as uri:
+        told = {"mlflow": {"uri": uri, "timeout_seconds": 0.1, "retries": 0}}
+        with pytest.raises(InputError, match="MLflow at http"):  # noqa: SIM117  # what raises alone
+            with fetched("mlflow:x", AuditPlan.model_validate(told)):
+                pass
