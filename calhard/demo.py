@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from shutil import which
 
 import pyarrow as pa
@@ -54,7 +55,7 @@ class Demo:
                 f"The page      {night / 'report.html'}",
                 f"The texts     {night / 'weekly_slo_report.txt'}, regression_report.txt",
                 f"The evidence  {night / 'evidence.parquet'} (one row per series)",
-                f"Again         {command_of('calhard')} report {self.out}",
+                f"Again         {command_of('calhard')} report {quote(str(self.out))}",
             ]
         )
 

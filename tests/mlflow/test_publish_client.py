@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from threading import Thread
 
 import pytest
 
+from calhard.cli.demo import _browsed
 from calhard.errors import ConfigError
 from calhard.plan import AuditPlan
 from calhard.plan.publishing import Mlflow
@@ -19,7 +21,7 @@ from calhard.sinks.mlflow.experiment import experiment_of
 from calhard.sinks.mlflow.identity import Identity, place_of
 from calhard.sinks.mlflow.surroundings import CHATTY, surrounded
 from tests.mlflow.gate import answer, gate
-from tests.mlflow.nights import audited_by
+from tests.mlflow.nights import audited, audited_by
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "L1teral-pw"
@@ -220,3 +222,18 @@ def test_passwords_in_the_configuration_stand_in_no_file_of_the_night_and_no_art
     assert [path for path in files if PASSWORD.encode() in path.read_bytes()] == []
     assert PASSWORD not in repr(content)
     assert Identity.of("bob", plan.mlflow.password, None).password == PASSWORD
+
+
+def test_the_demo_prints_a_command_that_a_shell_takes_and_keeps_its_database_in_the_folder(
+    tmp_path,
+):
+    out = tmp_path / "my #1"
+    night = audited(out, "demo")
+    command, _ = _browsed(out, night, None)
+    words = shlex.split(command.removeprefix("In MLflow"))
+    assert words[words.index("--backend-store-uri") + 1] == f"sqlite:///{out / 'mlflow.db'}"
+    assert (out / "mlflow.db").stat().st_size > 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["my #1"]
+    assert list((out / "mlartifacts").rglob("report.html"))
+    (told,) = _browsed(tmp_path / "my 1?x", night, None)
+    assert 'a folder with "?" in its name cannot hold its database' in told
