@@ -7,7 +7,8 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -143,7 +144,7 @@ class Jobs:
         while True:
             try:
                 if not self._info(name).status.is_terminal():  # else Ray takes seconds for nothing
-                    asyncio.run(log.follow(self.client, name))
+                    _awaited(log.follow(self.client, name))
             except broken:
                 time.sleep(AGAIN_SECONDS)
                 self.dashboard.version()
@@ -213,6 +214,17 @@ class _Log:
     def _tell(self, line: str) -> None:
         is_aside = OF_RAY.match(line) or line.startswith(OF_STDERR)
         (self._aside if is_aside else self._write)(line)
+
+
+def _awaited(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine to its end, also where a loop runs already, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        asyncio.run(work)
+        return
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, work).result()
 
 
 def _numbered(name: str, tries: int) -> str:

@@ -1,11 +1,13 @@
 """A job's log comes in pieces, over connections that break, with lines of Ray's own in it."""
 
+import asyncio
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calhard.submit.jobs import _Log
+from calhard.submit.jobs import _awaited, _Log
 
 LOG = (
     "2026-11-24 13:28:39,161\tINFO job_manager.py:581 -- Runtime env is setting up.\n"
@@ -42,3 +44,20 @@ def test_a_line_is_written_as_soon_as_it_is_whole():
     assert ours == []
     log.take(" and assessing\njud", len("reading"))
     assert ours == ["reading and assessing\n"]
+
+
+@pytest.mark.parametrize("in_a_notebook", [False, True])
+def test_a_log_is_followed_also_where_a_loop_runs_already(in_a_notebook):
+    done = []
+
+    async def work():
+        done.append(await asyncio.sleep(0, "ended"))
+
+    async def cell():
+        _awaited(work())
+
+    if in_a_notebook:
+        asyncio.run(cell())
+    else:
+        _awaited(work())
+    assert done == ["ended"]
