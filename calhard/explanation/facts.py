@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from calhard.findings.severity import REGRESSION_SCALE, VIOLATION_SCALE
 from calhard.plan import AuditPlan
+from calhard.plan.effective import plan_from_effective
 from calhard.reliability import Diagram, diagrams_of
 from calhard.schema import Metric
 
@@ -133,7 +134,7 @@ def night_plan(night: Night) -> AuditPlan:
     """Return the configuration in force; the default one where the night did not keep it."""
     if PLAN not in night.files:
         return AuditPlan()
-    return AuditPlan.from_text(night.text(PLAN), PLAN)
+    return plan_from_effective(night.text(PLAN), PLAN)
 
 
 def model_facts(night: Night, model_id: str, **only: str) -> ModelFacts:

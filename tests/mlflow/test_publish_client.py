@@ -12,6 +12,7 @@ import pytest
 
 from calhard.cli.demo import _browsed
 from calhard.errors import ConfigError
+from calhard.explanation.facts import night_plan
 from calhard.plan import AuditPlan
 from calhard.plan.publishing import Mlflow
 from calhard.sinks.mlflow.address import address_of, secrets_of, shown
@@ -221,6 +222,7 @@ def test_passwords_in_the_configuration_stand_in_no_file_of_the_night_and_no_art
     assert {"calhard.toml", "report.html"} <= {path.name for path in files}
     assert [path for path in files if PASSWORD.encode() in path.read_bytes()] == []
     assert PASSWORD not in repr(content)
+    assert night_plan(content.night) == AuditPlan()
     assert Identity.of("bob", plan.mlflow.password, None).password == PASSWORD
 
 

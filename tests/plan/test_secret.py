@@ -7,6 +7,7 @@ import pickle
 import pytest
 
 from calhard.plan import AuditPlan, PlanError, Secret
+from calhard.plan.effective import plan_from_effective
 from calhard.plan.secret import MASK
 
 VALUE = "s3cr3t-v4lue"
@@ -130,3 +131,9 @@ def test_an_address_without_a_log_in_is_no_secret(uri):
     plan = AuditPlan.from_text(f'[calibration.hardening.mlflow]\nuri = "{uri}"\n')
     assert plan.mlflow.uri == uri
     assert uri in plan.to_toml()
+
+
+def test_what_decides_a_night_is_read_back_from_its_masked_configuration():
+    keys = "[calibration.hardening.slos]\naece_threshold = 0.02\n"
+    kept = plan_from_effective(AuditPlan.from_text(LITERAL + keys).to_toml())
+    assert kept == AuditPlan.from_text(keys)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,11 +14,10 @@ import pyarrow as pa
 from calhard.errors import CalhardError, ConfigError, InputError
 from calhard.history.baseline import parse_baseline
 from calhard.plan import AuditPlan
+from calhard.plan.effective import plan_from_effective
 from calhard.registry.baselines.shelf import Shelf, Version
 from calhard.registry.baselines.values import Selection, check_metrics, merged, values_of
 from calhard.store import NightReader, Out
-
-_SECRETIVE = re.compile(r"\[+calibration\.hardening\.(mlflow|routes)[.\]]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +51,9 @@ def pinnable(plan: AuditPlan) -> tuple[str, ...]:
 def plan_of(night: NightReader) -> AuditPlan:
     """Return the plan that a night was audited by, but for who is told; the default one if lost."""
     try:
-        text = "\n".join(_without_secrets(night.text("calhard.toml")))
-        return AuditPlan.from_text(text, f"{night.path}/calhard.toml")
+        return plan_from_effective(night.text("calhard.toml"), f"{night.path}/calhard.toml")
     except CalhardError:
         return AuditPlan()
-
-
-def _without_secrets(text: str) -> Iterator[str]:
-    """Yield the lines of a night's configuration but those of tables with masked secrets."""
-    kept = True
-    for line in text.split("\n"):
-        if line.startswith("["):
-            kept = _SECRETIVE.match(line) is None
-        if kept:
-            yield line
 
 
 def pin_night(
