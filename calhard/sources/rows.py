@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
+Ints = NDArray[np.integer]
 Floats = NDArray[np.float64]
+PIECE = 100_000
+"""Values that become rows together; a row takes some hundred bytes."""
 TOGETHER_MS = 600_000
 """Values of one step belong together; where steps repeat, those of so many milliseconds do."""
 
@@ -39,16 +41,25 @@ class Values:
         place = self.owners.setdefault(owner, len(self.owners))
         self._parts.append((place, column, ms, step, value))
 
-    def rows(self, columns: int) -> Rows | None:
-        """Return the rows, by owner, step and time; None where there are none."""
+    def rows(self, columns: int) -> Iterator[Rows]:
+        """Yield the rows, by owner, step and time, piece by piece."""
         if not self._parts:
-            return None
+            return
         sizes = [len(part[2]) for part in self._parts]
-        owner = np.repeat([part[0] for part in self._parts], sizes)
-        column = np.repeat([part[1] for part in self._parts], sizes)
+        owner = np.repeat(np.array([part[0] for part in self._parts], np.int32), sizes)
+        column = np.repeat(np.array([part[1] for part in self._parts], np.int32), sizes)
         ms, step, value = (np.concatenate([part[i] for part in self._parts]) for i in (2, 3, 4))
         order = np.lexsort((column, ms, step, owner))
-        owner, column, ms, step, value = (a[order] for a in (owner, column, ms, step, value))
+        owner, step = owner[order], step[order]
+        for piece in _pieces(owner, step):
+            some = order[piece]
+            yield self._rows(
+                columns, owner[piece], column[some], ms[some], step[piece], value[some]
+            )
+
+    def _rows(
+        self, columns: int, owner: Ints, column: Ints, ms: Ints, step: Ints, value: Floats
+    ) -> Rows:
         row = _row_numbers(owner, step, ms, column)
         first = np.flatnonzero(np.diff(row, prepend=-1))
         values = np.zeros((len(first), columns))
@@ -74,6 +85,16 @@ class Rows:
         return Rows(
             self.owners, self.owner[kept], self.ms[kept], self.values[kept], self.there[kept]
         )
+
+
+def _pieces(owner: Ints, step: Ints) -> Iterator[slice]:
+    """Yield slices of about `PIECE` sorted values; no step of an owner is cut."""
+    ends = np.append(np.flatnonzero(_changes(owner) | _changes(step)), len(owner))
+    begin = 0
+    while begin < len(owner):
+        end = int(ends[np.searchsorted(ends, min(begin + PIECE, len(owner)))])
+        yield slice(begin, end)
+        begin = end
 
 
 def _row_numbers(owner: Ints, step: Ints, ms: Ints, column: Ints) -> Ints:

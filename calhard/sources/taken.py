@@ -45,7 +45,6 @@ class Taken:
 
     def flush(self) -> None:
         """Spool what is held."""
-        rows = self._values.rows(len(self.spool.columns))
-        if rows is not None:
+        for rows in self._values.rows(len(self.spool.columns)):
             self.spool.write(rows.reporting(len(self.spool.columns) - len(NUMBERS) - 1))
         self._values, self.held = Values(), 0

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from unittest import mock
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from calhard.sources import rows as rowing
 from calhard.sources import spool as spooling
 from calhard.sources.asked import Points
 from calhard.sources.rows import TOGETHER_MS, Owner, Values
@@ -24,9 +26,9 @@ def rows_of(points, columns=3):
     for owner, column, ms, step, value in points:
         told = Points.of([ms], [step], [value])
         values.add(owner, column, told.ms, told.step, told.value)
-    rows = values.rows(columns)
     return [
         (rows.owners[o], ms, {c: v for c, (v, t) in enumerate(zip(own, there, strict=True)) if t})
+        for rows in values.rows(columns)
         for o, ms, own, there in zip(
             rows.owner.tolist(), rows.ms.tolist(), rows.values.tolist(), rows.there, strict=True
         )
@@ -95,6 +97,20 @@ def test_rows_are_those_of_the_rule_in_words(points):
         return sorted((o.class_id, ms, sorted(v.items())) for o, ms, v in rows)
 
     assert plain(rows_of(points)) == plain(naive(points))
+    with mock.patch.object(rowing, "PIECE", 2):
+        assert plain(rows_of(points)) == plain(naive(points))
+
+
+def test_one_long_history_becomes_rows_piece_by_piece(monkeypatch):
+    steps = np.arange(1_000)
+    values = Values()
+    values.add(A, 0, steps * HOUR, steps, steps / 1_000)
+    (whole,) = values.rows(1)
+    monkeypatch.setattr(rowing, "PIECE", 300)
+    pieces = list(values.rows(1))
+    assert [len(piece.ms) for piece in pieces] == [300, 300, 300, 100]
+    assert np.concatenate([piece.values for piece in pieces]).tolist() == whole.values.tolist()
+    assert np.concatenate([piece.ms for piece in pieces]).tolist() == whole.ms.tolist()
 
 
 def spooled(folder, points, tags=("team",)):
@@ -103,7 +119,7 @@ def spooled(folder, points, tags=("team",)):
         values.add(owner, column, np.array([ms]), np.array([step]), np.array([value]))
     folder.mkdir()
     with Spool(folder / "_spool", ("aece", "dece", "total_samples"), tags) as spool:
-        rows = values.rows(3)
+        (rows,) = values.rows(3)
         for begin in range(0, len(rows.ms), 7):
             part = slice(begin, begin + 7)
             spool.write(
