@@ -165,7 +165,7 @@ def test_publish_without_a_server_or_without_nights_ends_with_2_or_4_and_says_wh
     assert "no MLflow server is named; give --mlflow-uri" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("uri", ["file:///tmp/mlruns", "mlruns", "ftp://x/y", "databricks"])
+@pytest.mark.parametrize("uri", ["file:///srv/mlruns", "mlruns", "ftp://x/y", "databricks"])
 def test_an_address_that_is_none_ends_with_2_before_anything_is_done(tmp_path, capsys, uri):
     args = ["audit", str(history()), "--out", str(tmp_path / "out"), "--mlflow-uri", uri]
     assert cli.main(args=args) == 2
